@@ -1,0 +1,1 @@
+"""Machine limits, the fixed-point mirror and exports for neuromorphic hardware (in preparation)."""

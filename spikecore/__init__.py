@@ -1,0 +1,71 @@
+"""spikecore: describe a spiking network once, run it anywhere, get the same spikes."""
+
+from spikecore.errors import (
+    BackendUnavailable,
+    CapabilityRefused,
+    FileRefused,
+    InvalidInput,
+    SpikecoreError,
+    StoreBusy,
+    UnitMismatch,
+    UnknownName,
+)
+from spikecore.events import Spikes
+from spikecore.inputs import Input, Poisson, Train
+from spikecore.network import Network, Population, Probe, Projection
+from spikecore.plasticity import PairSTDP
+from spikecore.quantities import Hz, MOhm, Quantity, ms, mV, nA, nF, pA, pF, second, us
+from spikecore.results import Comparison, Result, Trace
+from spikecore.simulate import Simulation, run
+from spikecore.units import LIF, AdaptiveThreshold, Alpha, Delta, Exponential, LinearUnit
+from spikecore.wiring import AllToAll, Normal, OneToOne, Pairs, RandomPairs, Uniform
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "LIF",
+    "AdaptiveThreshold",
+    "AllToAll",
+    "Alpha",
+    "BackendUnavailable",
+    "CapabilityRefused",
+    "Comparison",
+    "Delta",
+    "Exponential",
+    "FileRefused",
+    "Hz",
+    "Input",
+    "InvalidInput",
+    "LinearUnit",
+    "MOhm",
+    "Network",
+    "Normal",
+    "OneToOne",
+    "PairSTDP",
+    "Pairs",
+    "Poisson",
+    "Population",
+    "Probe",
+    "Projection",
+    "Quantity",
+    "RandomPairs",
+    "Result",
+    "Simulation",
+    "SpikecoreError",
+    "Spikes",
+    "StoreBusy",
+    "Trace",
+    "Train",
+    "Uniform",
+    "UnitMismatch",
+    "UnknownName",
+    "mV",
+    "ms",
+    "nA",
+    "nF",
+    "pA",
+    "pF",
+    "run",
+    "second",
+    "us",
+]

@@ -1,0 +1,1 @@
+"""Backends: different ways to run one network."""

@@ -1,0 +1,185 @@
+"""The event-driven core as a backend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikecore.backends.event import kernels
+from spikecore.backends.event.tables import C, L, R, State, build_net, grow_calendar, new_state
+from spikecore.backends.lowering import Lowered
+from spikecore.backends.protocol import Capabilities, Options
+from spikecore.backends.session import SteppedSession
+
+__all__ = ["EventBackend", "EventSession"]
+
+IndexArray = npt.NDArray[np.int64]
+
+_NO_SPIKES = np.empty((2, 0), np.int64)
+_NO_PROBES = np.empty((0, 6), np.int64)
+_NOBODY = np.empty(0, np.int64)
+_NO_TRACES = np.empty(0, np.float64)
+
+
+class EventBackend:
+    """The default: event-driven, compiled, work in proportion to events."""
+
+    name = "event"
+
+    def capabilities(self) -> Capabilities:
+        """Everything the network description can say."""
+        return Capabilities(
+            units=frozenset({"any"}),
+            step_rules=frozenset({"exact", "spinnaker"}),
+            precisions=frozenset({"float64", "float32"}),
+            plasticity=frozenset({"PairSTDP"}),
+            max_delay_ticks=2**24,
+            checkpoint=True,
+        )
+
+    def prepare(self, lowered: Lowered, options: Options) -> EventSession:
+        """Open a session."""
+        return EventSession(lowered, options)
+
+
+class EventSession(SteppedSession):
+    """A run of the event-driven core."""
+
+    def __init__(self, lowered: Lowered, options: Options) -> None:
+        super().__init__(lowered, options, "event")
+        self.net, order = build_net(lowered, self.dtype)
+        flat = np.concatenate(
+            [np.empty(0, self.dtype), *(self._projection_weights[i] for i in order)]
+        )
+        at = 0
+        for i in order:  # from here on the weights of each projection are a view into flat
+            size = self._projection_weights[i].size
+            self._projection_weights[i] = flat[at : at + size]
+            at += size
+        self._flat_weights = flat
+        plastic = [i for i in order if lowered.projections[i].plasticity is not None]
+        self._rule_of = {i: r for r, i in enumerate(plastic)}
+        self._reset()
+
+    def _reset(self) -> None:
+        self.state = new_state(self.lowered, self.net, self._flat_weights, self.dtype)
+        self._out = np.empty((2, max(65536, 4 * self.state.lists.shape[1])), np.int64)
+        self._order(kernels.WAKE, self.state)
+
+    def _order(self, order: int, state: State) -> None:
+        kernels.run(
+            self.net, state, order, 0, _NO_SPIKES, self._out, _NO_PROBES, _NOBODY, _NO_TRACES
+        )
+
+    def _run(self, stop: int, ticks: IndexArray, neurons: IndexArray) -> None:
+        register = self.state.register
+        register[R.INPUT] = 0
+        self._fit_inputs(ticks)
+        sources = np.stack([ticks, neurons])
+        probes, who, traces = self._trace_space(stop)
+        while True:
+            code = kernels.run(
+                self.net,
+                self.state,
+                stop,
+                self.options.max_pending,
+                sources,
+                self._out,
+                probes,
+                who,
+                traces,
+            )
+            self._take_spikes()
+            if code == kernels.GROW:
+                self.state = grow_calendar(self.state, self.lowered.max_delay // 8 + 1024)
+            elif code != kernels.OUTPUT_FULL:
+                break
+        self.tick = int(register[R.TICK])
+        if code == kernels.DIVERGED:
+            self.status, self.message = "diverged", self._where(int(register[R.BAD]))
+        elif code == kernels.RUNAWAY:
+            self.status = "runaway"
+            self.message = f"more than {self.options.max_pending} synaptic events in flight"
+        self._keep_traces(probes, traces)
+        for name in ("sent", "delivered", "pending", "updates"):
+            self.counters[name] = int(register[R[name.upper()]])
+
+    def _fit_inputs(self, ticks: IndexArray) -> None:
+        """Make room for the largest number of source spikes in one tick."""
+        if not ticks.size:
+            return
+        most = int(np.diff(np.flatnonzero(np.diff(ticks, prepend=-1, append=-1))).max())
+        lists, needed = self.state.lists, most + self.lowered.n_neurons
+        if needed > lists.shape[1]:
+            wider = np.zeros((4, needed), np.int64)
+            wider[:, : lists.shape[1]] = lists
+            self.state = self.state._replace(lists=wider)
+            self._out = np.empty((2, 4 * needed), np.int64)
+
+    def _take_spikes(self) -> None:
+        count = int(self.state.register[R.N_OUT])
+        if count:
+            self._spikes.append((self._out[0, :count].copy(), self._out[1, :count].copy()))
+            self.state.register[R.N_OUT] = 0
+
+    def _trace_space(self, stop: int) -> tuple[Any, Any, Any]:
+        if not self.lowered.probes:
+            return _NO_PROBES, _NOBODY, _NO_TRACES
+        rows, who, space = [], [], 0
+        for probe in self.lowered.probes:
+            row0 = -(-self.tick // probe.every)
+            count = probe.neurons.size
+            rows.append((probe.every, probe.state, sum(w.size for w in who), count, space, row0))
+            who.append(probe.neurons)
+            space += max(0, (-(-stop // probe.every)) - row0) * count
+        return np.array(rows, np.int64), np.concatenate(who), np.empty(space, np.float64)
+
+    def _keep_traces(self, probes: Any, traces: Any) -> None:
+        for i, (every, _state, _first, count, out0, row0) in enumerate(probes):
+            done = (-(-self.tick // every)) - row0
+            self._traces[i].append(traces[out0 : out0 + done * count].reshape(done, count))
+
+    def _where(self, neuron: int) -> str:
+        for name, (start, size) in self.lowered.groups.items():
+            if start <= neuron < start + size:
+                return f"{name}[{neuron - start}] is not finite in tick {self.tick - 1}"
+        raise AssertionError("every neuron belongs to a group")
+
+    def weights(self, projection: int) -> npt.NDArray[np.float64]:
+        """Return the current weights, in row order: post spikes so far included."""
+        rule = self.lowered.projections[projection].plasticity
+        if rule is None or self.tick == 0:
+            return super().weights(projection)
+        # The rows are behind (they learn when they fire); bring a copy up to date.
+        copy = self.state._replace(**{name: getattr(self.state, name).copy() for name in _LEARNING})
+        self._order(kernels.FLUSH, copy)
+        r = self._rule_of[projection]
+        own = int(self.net.projection[self.net.rule[r, L.PROJECTION], C.WEIGHT_0])
+        values = copy.weight[own : own + self.lowered.projections[projection].size]
+        clipped: npt.NDArray[np.float64] = np.clip(values, *rule.bounds).astype(np.float64)
+        return clipped
+
+    def set_weights(self, projection: int, values: npt.NDArray[np.float64]) -> None:
+        """Replace the weights, in row order; post spikes so far no longer count for them."""
+        super().set_weights(projection, values)
+        if projection in self._rule_of:
+            rule = self.net.rule[self._rule_of[projection]]
+            rows = slice(rule[L.PRE_0], rule[L.PRE_0] + rule[L.N_PRE])
+            self.state.pre[rows, 1] = self.tick - 1
+
+    def _state(self) -> dict[str, npt.NDArray[Any]]:
+        return {
+            name: array.copy()
+            for name, array in self.state._asdict().items()
+            if name not in ("weight", "buffer")
+        }
+
+    def _load(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        self.state = self.state._replace(**{name: array.copy() for name, array in state.items()})
+        self._out = np.empty((2, max(65536, 4 * self.state.lists.shape[1])), np.int64)
+
+
+_LEARNING = ("weight", "pre", "post", "history_tick", "history_trace", "register")

@@ -1,0 +1,405 @@
+"""Lowering: a Network becomes flat arrays in whole ticks, once, for all backends.
+
+Everything that is drawn is drawn here (or by the bound inputs made here), from
+named streams, so all backends get the same wiring, weights and input.
+
+Neurons are numbered through: inputs first, then populations. A *cell* is one
+port of one neuron: ``cell = neuron * n_ports + port``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from spikecore.errors import InvalidInput
+from spikecore.inputs import BoundInput
+from spikecore.network import Network, Population, Projection
+from spikecore.plasticity import PairSTDP
+from spikecore.quantities import Quantity, magnitude, require, ticks_of
+from spikecore.randomness import stream
+from spikecore.units.linear import LinearUnit
+from spikecore.units.propagator import PropagatorTable, step_system, tabulate
+
+__all__ = ["Lowered", "LoweredPopulation", "LoweredProjection", "lower"]
+
+IndexArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+
+MAX_DELAY_TICKS = 2**24
+"""Ring slots that a run may need: 16.7 M ticks, 400 MB of slot heads."""
+
+
+@dataclass(frozen=True, eq=False)
+class LoweredPopulation:
+    """One population on the grid.
+
+    Attributes
+    ----------
+    start, size : int
+        Numbers of its neurons: ``start .. start + size - 1``.
+    table : PropagatorTable
+        Propagators; the state is relative to ``offset``.
+    port_gain, port_gain_held : ndarray, shape (K, ports, S)
+        What one unit of weight adds to the state, and while refractory.
+    offset : ndarray, shape (K, S)
+        Equilibrium, added when states are shown.
+    threshold : ndarray, shape (K,)
+    reset_mask : ndarray of bool, shape (S,)
+    reset_value, jump : ndarray, shape (K, S)
+    refractory : ndarray of int64, shape (K,)
+        Ticks.
+    initial : ndarray, shape (size, S)
+        State before the first tick.
+    """
+
+    name: str
+    start: int
+    size: int
+    unit: LinearUnit
+    ports: tuple[str, ...]
+    table: PropagatorTable
+    port_gain: FloatArray
+    port_gain_held: FloatArray
+    offset: FloatArray
+    threshold: FloatArray
+    reset_mask: npt.NDArray[np.bool_]
+    reset_value: FloatArray
+    jump: FloatArray
+    refractory: IndexArray
+    initial: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class LoweredProjection:
+    """Synapses as rows by source neuron, sorted by (source, delay, target).
+
+    Attributes
+    ----------
+    source_start, source_size, target_start, target_size : int
+        Numbers of the neurons at both ends.
+    row : ndarray of int64, shape (source_size + 1,)
+        Synapses of source i are ``row[i] .. row[i+1] - 1``.
+    target : ndarray of uint32, shape (M,)
+        Target neuron within its population.
+    weight : ndarray of float64, shape (M,) or (1,)
+    delay : ndarray of uint32, shape (M,) or (1,)
+        Ticks. Length 1: the same for all.
+    order : ndarray of int64, shape (M,)
+        Position of each synapse in the user's order.
+    """
+
+    name: str
+    source_start: int
+    source_size: int
+    target_start: int
+    target_size: int
+    port: int
+    row: IndexArray
+    target: npt.NDArray[np.uint32]
+    weight: FloatArray
+    delay: npt.NDArray[np.uint32]
+    order: IndexArray
+    plasticity: PairSTDP | None
+
+    @property
+    def size(self) -> int:
+        """Number of synapses."""
+        return int(self.target.size)
+
+    @property
+    def source(self) -> IndexArray:
+        """Source neuron of each synapse, within its group."""
+        return np.repeat(np.arange(self.source_size), np.diff(self.row))
+
+
+@dataclass(frozen=True, eq=False)
+class LoweredProbe:
+    """A probe: neuron numbers, state index, interval in ticks."""
+
+    key: str
+    neurons: IndexArray
+    state: int
+    every: int
+    offset: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """A network on the grid, ready for any backend.
+
+    Attributes
+    ----------
+    n_neurons, n_ports, n_states : int
+        Neurons in all (inputs included), largest number of ports and of states.
+    groups : dict of str to (int, int)
+        First number and size of every group.
+    """
+
+    network: Network
+    dt: float
+    seed: int
+    n_neurons: int
+    n_ports: int
+    n_states: int
+    max_delay: int
+    groups: dict[str, tuple[int, int]]
+    inputs: tuple[BoundInput, ...]
+    populations: tuple[LoweredPopulation, ...]
+    projections: tuple[LoweredProjection, ...]
+    probes: tuple[LoweredProbe, ...]
+    notes: tuple[str, ...]
+
+    def input_spikes(self, start: int, stop: int) -> tuple[IndexArray, IndexArray]:
+        """Return (tick, neuron number) of all drawn and given input spikes, sorted."""
+        parts = [
+            (bound.spikes(start, stop), self.groups[bound.input.name][0]) for bound in self.inputs
+        ]
+        ticks = np.concatenate([np.empty(0, np.int64), *(s.ticks for s, _ in parts)])
+        neurons = np.concatenate([np.empty(0, np.int64), *(s.neurons + at for s, at in parts)])
+        order = np.lexsort((neurons, ticks))
+        return ticks[order], neurons[order]
+
+
+def lower(network: Network, seed: int) -> Lowered:
+    """Lower ``network`` with all draws made from ``seed``.
+
+    Raises
+    ------
+    InvalidInput
+        If a drawn weight or delay breaks a rule, or a delay needs more ring slots
+        than :data:`MAX_DELAY_TICKS`.
+    """
+    groups: dict[str, tuple[int, int]] = {}
+    start = 0
+    for group in network.groups:
+        groups[group.name] = (start, group.size)
+        start += group.size
+    populations = tuple(_population(p, groups[p.name][0], network.dt) for p in network.populations)
+    by_name = {p.name: p for p in populations}
+    notes: list[str] = []
+    projections = tuple(
+        _projection(p, network, groups, by_name, seed, notes) for p in network.projections
+    )
+    delays = [int(p.delay.max()) for p in projections if p.size]
+    return Lowered(
+        network=network,
+        dt=network.dt,
+        seed=seed,
+        n_neurons=start,
+        n_ports=max((len(p.ports) for p in populations), default=1),
+        n_states=max((len(p.unit.states) for p in populations), default=1),
+        max_delay=max(delays, default=1),
+        groups=groups,
+        inputs=tuple(i.bind(network.dt, seed) for i in network.inputs),
+        populations=populations,
+        projections=projections,
+        probes=_probes(network, by_name),
+        notes=tuple(notes),
+    )
+
+
+def _population(p: Population, start: int, dt: float) -> LoweredPopulation:
+    unit = p.linear
+    k, s = unit.b.shape
+    offset = _equilibrium(unit)
+    centred = unit.b + np.einsum("kij,kj->ki", unit.A, offset)
+    unit_rel = LinearUnit(
+        **{
+            **_fields(unit),
+            "b": np.where(np.abs(centred) < 1e-12, 0.0, centred),
+            "threshold": unit.threshold - offset @ unit.h,
+            "reset": {n: v - offset[:, unit.states.index(n)] for n, v in unit.reset.items()},
+        }
+    )
+    reset_value, jump = np.zeros((k, s)), np.zeros((k, s))
+    mask = np.array([name in unit.reset for name in unit.states])
+    for name, value in unit_rel.reset.items():
+        reset_value[:, unit.states.index(name)] = value
+    for name, value in unit.jump.items():
+        jump[:, unit.states.index(name)] = value
+    initial = np.zeros((p.size, s))
+    for name, quantity in p.initial.items():
+        i = unit.states.index(name)
+        initial[:, i] = np.asarray(quantity.value) - unit.rest[:, i] - offset[:, i]
+    return LoweredPopulation(
+        name=p.name,
+        start=start,
+        size=p.size,
+        unit=unit_rel,
+        ports=tuple(unit.ports),
+        table=tabulate(unit_rel, dt),
+        port_gain=_gains(unit_rel, dt, held=False),
+        port_gain_held=_gains(unit_rel, dt, held=True),
+        offset=unit.rest + offset,
+        threshold=unit_rel.threshold,
+        reset_mask=mask,
+        reset_value=reset_value,
+        jump=jump,
+        refractory=ticks_of(Quantity(unit.refractory, "time"), dt, f"{p.name}.refractory"),
+        initial=initial,
+    )
+
+
+def _fields(unit: LinearUnit) -> dict[str, object]:
+    return {name: getattr(unit, name) for name in unit.__dataclass_fields__}
+
+
+def _equilibrium(unit: LinearUnit) -> FloatArray:
+    """Return where the drive alone would settle, or 0 for units that do not leak.
+
+    States are kept relative to it: a resting neuron is then exactly zero, needs no
+    update, and its threshold distance is not blurred by rounding.
+    """
+    if not unit.b.any():
+        return np.zeros_like(unit.b)
+    settles = np.abs(np.linalg.det(unit.A)) > 1e-12
+    safe = np.where(settles[:, None, None], unit.A, -np.eye(unit.A.shape[1]))
+    solved = np.linalg.solve(safe, -unit.b[:, :, None])[:, :, 0]
+    return np.where(settles[:, None], solved, 0.0)
+
+
+def _gains(unit: LinearUnit, dt: float, *, held: bool) -> FloatArray:
+    """Return what one unit of weight, due in a tick, adds to the state of that tick."""
+    k, s = unit.b.shape
+    gains = np.zeros((k, len(unit.ports), s))
+    step = step_system(unit, dt, held)
+    for number, port in enumerate(unit.ports.values()):
+        i = unit.states.index(port.state)
+        if unit.step == "spinnaker" and port.state in unit.currents:
+            # Contract line 2: scaled, then the membrane moves with it, then it decays.
+            assert port.tau is not None
+            scale = port.tau / dt * -np.expm1(-dt / port.tau)
+            gains[:, number] = port.sign * scale[:, None] * step[:, :s, i]
+        elif not (held and port.state in unit.reset):
+            gains[:, number, i] = port.sign
+    return gains
+
+
+def _projection(
+    p: Projection,
+    network: Network,
+    groups: dict[str, tuple[int, int]],
+    populations: dict[str, LoweredPopulation],
+    seed: int,
+    notes: list[str],
+) -> LoweredProjection:
+    (s0, n_source), (t0, n_target) = groups[p.pre_name], groups[p.post_name]
+    target = populations[p.post_name]
+    pre, post = p.wiring.pairs(n_source, n_target, stream(seed, f"{p.name}/wiring"))
+    size = pre.size
+    if size == 0:
+        notes.append(f"{p.place} has no synapses")
+    weight = _weights(p, size, target, seed)
+    delay = _delays(p, size, network.dt, seed, notes)
+    order = _row_order(pre, post, delay, n_target)
+    row = np.zeros(n_source + 1, np.int64)
+    np.cumsum(np.bincount(pre, minlength=n_source), out=row[1:])
+    return LoweredProjection(
+        name=p.name,
+        source_start=s0,
+        source_size=n_source,
+        target_start=t0,
+        target_size=n_target,
+        port=target.ports.index(p.port),
+        row=row,
+        target=post[order].astype(np.uint32),
+        weight=weight[order] if weight.size > 1 or p.plasticity else weight,
+        delay=delay[order] if delay.size > 1 else delay,
+        order=order,
+        plasticity=p.plasticity,
+    )
+
+
+def _row_order(
+    pre: IndexArray, post: IndexArray, delay: npt.NDArray[np.uint32], n_target: int
+) -> IndexArray:
+    """Return the permutation that sorts synapses by (source, delay, target), stably."""
+    if pre.size == 0:
+        return np.empty(0, np.int64)
+    step = np.diff(pre)
+    same_delay = delay.size == 1
+    if same_delay and np.all((step > 0) | ((step == 0) & (np.diff(post) >= 0))):
+        return np.arange(pre.size)
+    late = 0 if same_delay else delay
+    return np.lexsort((post, np.broadcast_to(late, pre.shape), pre))
+
+
+def _weights(p: Projection, size: int, target: LoweredPopulation, seed: int) -> FloatArray:
+    place, port = f"{p.place}.weight", target.unit.ports[p.port]
+    if isinstance(p.weight, Quantity):
+        weight = np.atleast_1d(magnitude(p.weight, port.dimension, place))
+    else:
+        weight = p.weight.draw(size, port.dimension, place, stream(seed, f"{p.name}/weight"))
+        if port.sign < 0 or p.port == "inh":
+            require(
+                weight,
+                weight >= 0,
+                place,
+                f"drawn below 0 for port {p.port!r}, which subtracts",
+                fix="choose a distribution that stays positive",
+            )
+        if p.plasticity is not None:
+            low, high = p.plasticity.bounds
+            require(
+                weight,
+                (weight >= low) & (weight <= high),
+                place,
+                "drawn outside the bounds of its learning rule",
+            )
+    if p.plasticity is not None or size == 0:
+        return np.array(np.broadcast_to(weight, (size,)))
+    return weight
+
+
+def _delays(
+    p: Projection, size: int, dt: float, seed: int, notes: list[str]
+) -> npt.NDArray[np.uint32]:
+    place = f"{p.place}.delay"
+    if isinstance(p.delay, Quantity):
+        ticks = np.atleast_1d(ticks_of(p.delay, dt, place, minimum=1, rounding=p.rounding))
+        if p.rounding == "nearest":
+            moved = (
+                np.abs(np.atleast_1d(magnitude(p.delay, "time", place)) - ticks * dt) > 1e-9 * dt
+            )
+            if moved.any():
+                notes.append(f"{place}: {int(moved.sum())} rounded to the grid")
+    else:
+        drawn = p.delay.draw(size, "time", place, stream(seed, f"{p.name}/delay"))
+        ticks = np.rint(drawn / dt).astype(np.int64)
+        require(
+            drawn,
+            ticks >= 1,
+            place,
+            f"drawn below the minimum of one tick ({dt:g} ms)",
+            "ms",
+            fix="choose a distribution that stays above one tick",
+        )
+    if ticks.size and ticks.max() > MAX_DELAY_TICKS:
+        raise InvalidInput(
+            place,
+            f"must not exceed {MAX_DELAY_TICKS} ticks "
+            f"({MAX_DELAY_TICKS * dt:g} ms): the ring would need "
+            f"{int(ticks.max()) * 24 / 1e9:.1f} GB",
+            got=f"{ticks.max() * dt:g} ms",
+            fix="use a larger dt or a relay population",
+        )
+    return ticks.astype(np.uint32)
+
+
+def _probes(
+    network: Network, populations: dict[str, LoweredPopulation]
+) -> tuple[LoweredProbe, ...]:
+    found = []
+    for probe in network.probes:
+        population = populations[probe.pop_name]
+        index = np.arange(population.size) if probe.neurons is None else np.asarray(probe.neurons)
+        state = population.unit.states.index(probe.state)
+        every = 1 if probe.every is None else int(ticks_of(probe.every, network.dt, probe.key))
+        offset = np.broadcast_to(population.offset[:, state], (population.size,))[index]
+        found.append(
+            LoweredProbe(probe.key, index.astype(np.int64) + population.start, state, every, offset)
+        )
+    return tuple(found)

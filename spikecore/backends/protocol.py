@@ -1,0 +1,147 @@
+"""What a backend is: it tells what it can do, and opens sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from spikecore.backends.lowering import Lowered
+from spikecore.progress import OnProgress
+from spikecore.results import Result, Status
+
+__all__ = ["Backend", "Capabilities", "Options", "Session"]
+
+IndexArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run, apart from what is run.
+
+    Attributes
+    ----------
+    precision : {"float64", "float32"}
+        Arithmetic of states and weights.
+    max_pending : int
+        Budget of synaptic events in flight; a run that exceeds it stops with
+        status "runaway" and keeps its results.
+    max_trace_bytes : int
+        Memory that probes may need before a run is refused.
+    """
+
+    precision: str = "float64"
+    max_pending: int = 200_000_000
+    max_trace_bytes: int = 4_000_000_000
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a backend keeps its promise for.
+
+    Attributes
+    ----------
+    units, step_rules, precisions, plasticity : frozenset of str
+        Names that it accepts.
+    max_delay_ticks : int
+        Longest delay.
+    checkpoint : bool
+        Whether sessions can be saved and restored with spikes in flight.
+    """
+
+    units: frozenset[str]
+    step_rules: frozenset[str]
+    precisions: frozenset[str]
+    plasticity: frozenset[str]
+    max_delay_ticks: int
+    checkpoint: bool
+
+    def refusals(self, lowered: Lowered, options: Options) -> list[str]:
+        """List every reason why ``lowered`` cannot be run as promised."""
+        reasons = []
+        if options.precision not in self.precisions:
+            reasons.append(
+                f"precision {options.precision!r} is not one of "
+                f"{', '.join(sorted(self.precisions))}"
+            )
+        for p in lowered.populations:
+            if "any" not in self.units and p.unit.name not in self.units:
+                reasons.append(f"population {p.name!r}: unit {p.unit.name!r} is not supported")
+            if p.unit.step not in self.step_rules:
+                reasons.append(f"population {p.name!r}: step rule {p.unit.step!r} is not supported")
+        for c in lowered.projections:
+            if c.plasticity is not None and type(c.plasticity).__name__ not in self.plasticity:
+                reasons.append(
+                    f"projection {c.name!r}: {type(c.plasticity).__name__} is not supported"
+                )
+        if lowered.max_delay > self.max_delay_ticks:
+            reasons.append(
+                f"the longest delay is {lowered.max_delay} ticks, the limit {self.max_delay_ticks}"
+            )
+        return reasons
+
+
+class Session(Protocol):
+    """A network that is being run."""
+
+    @property
+    def tick(self) -> int:
+        """The next tick to be run."""
+        ...
+
+    @property
+    def status(self) -> Status:
+        """``"complete"`` while all is well."""
+        ...
+
+    def advance(self, to_tick: int, on_progress: OnProgress | None = None) -> Status:
+        """Run up to, not including, ``to_tick``."""
+        ...
+
+    def feed(self, ticks: IndexArray, neurons: IndexArray) -> None:
+        """Add source spikes at or after the current tick, by neuron number."""
+        ...
+
+    def result(self) -> Result:
+        """Return everything recorded so far."""
+        ...
+
+    def weights(self, projection: int) -> npt.NDArray[np.float64]:
+        """Return the current weights, in row order."""
+        ...
+
+    def set_weights(self, projection: int, values: npt.NDArray[np.float64]) -> None:
+        """Replace the weights, in row order."""
+        ...
+
+    def clear(self) -> None:
+        """Return states, traces, queues and clock to the start; keep the weights."""
+        ...
+
+    def snapshot(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the whole state, spikes in flight included."""
+        ...
+
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Continue from a snapshot."""
+        ...
+
+
+class Backend(Protocol):
+    """A way to run networks."""
+
+    @property
+    def name(self) -> str:
+        """Name used with ``backend=`` and ``--backend``."""
+        ...
+
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+        ...
+
+    def prepare(self, lowered: Lowered, options: Options) -> Session:
+        """Open a session."""
+        ...

@@ -1,0 +1,56 @@
+"""Finding backends: by entry point, so that others can add theirs."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+
+from spikecore.backends.protocol import Backend
+from spikecore.errors import BackendUnavailable, UnknownName
+
+__all__ = ["ENTRY_POINT_GROUP", "backend_names", "get_backend"]
+
+ENTRY_POINT_GROUP = "spikecore.backends"
+
+_BUILT_IN = {
+    "event": "spikecore.backends.event:EventBackend",
+    "clocked": "spikecore.backends.clocked:ClockedBackend",
+}
+
+
+def _entries() -> dict[str, EntryPoint]:
+    # The built-in ones are listed here too, so that a plain source folder works.
+    found = {name: EntryPoint(name, value, ENTRY_POINT_GROUP) for name, value in _BUILT_IN.items()}
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        found.setdefault(entry.name, entry)
+    return found
+
+
+def backend_names() -> tuple[str, ...]:
+    """Return the names of all registered backends."""
+    return tuple(_entries())
+
+
+def get_backend(name: str) -> Backend:
+    """Return the backend called ``name``.
+
+    Raises
+    ------
+    UnknownName
+        If none is registered under that name.
+    BackendUnavailable
+        If it is registered but cannot be loaded here. There is no silent
+        fall-back to another one.
+    """
+    entries = _entries()
+    if name not in entries:
+        raise UnknownName("backend", name, entries)
+    try:
+        backend: Backend = entries[name].load()()
+    except ImportError as error:
+        raise BackendUnavailable(
+            f"backend {name!r}",
+            "is registered but cannot be loaded",
+            got=str(error),
+            fix=f"pip install 'spikecore[{name}]', or choose backend='event'",
+        ) from error
+    return backend

@@ -1,0 +1,255 @@
+"""What sessions of stepping backends share: inputs, recording, results, chunks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikecore.backends.lowering import Lowered, LoweredProbe
+from spikecore.backends.protocol import Options
+from spikecore.errors import InvalidInput
+from spikecore.events import Spikes
+from spikecore.interrupts import deferred_interrupts
+from spikecore.progress import OnProgress
+from spikecore.results import Result, Status, Trace
+
+__all__ = ["SteppedSession"]
+
+IndexArray = npt.NDArray[np.int64]
+
+_CHUNK_SECONDS = 0.05
+_EMPTY = np.empty(0, np.int64)
+
+
+class SteppedSession:
+    """Base of sessions that run from tick to tick.
+
+    A backend implements :meth:`_run`, :meth:`_reset`, :meth:`_state` and
+    :meth:`_load`, and calls nothing of its siblings.
+
+    Parameters
+    ----------
+    lowered : Lowered
+        The network.
+    options : Options
+        Precision and budgets.
+    backend : str
+        Name, for the provenance.
+    """
+
+    def __init__(self, lowered: Lowered, options: Options, backend: str) -> None:
+        self.lowered = lowered
+        self.options = options
+        self.backend = backend
+        self.dtype = np.dtype(options.precision)
+        self._projection_weights = [p.weight.astype(self.dtype) for p in lowered.projections]
+        self._start()
+
+    def _start(self) -> None:
+        self.tick = 0
+        self.status: Status = "complete"
+        self.message = ""
+        self.counters = {"spikes": 0, "sent": 0, "delivered": 0, "pending": 0, "updates": 0}
+        self._spikes: list[tuple[IndexArray, IndexArray]] = []
+        self._fed: tuple[IndexArray, IndexArray] = (_EMPTY, _EMPTY)
+        self._traces: list[list[npt.NDArray[np.float64]]] = [[] for _ in self.lowered.probes]
+        self._wall = 0.0
+
+    # -- what a backend provides ------------------------------------------------
+
+    def _run(self, stop: int, ticks: IndexArray, neurons: IndexArray) -> None:
+        """Run to ``stop`` with these source spikes; append spikes and traces."""
+        raise NotImplementedError
+
+    def _reset(self) -> None:
+        """Return states and queues to the start."""
+        raise NotImplementedError
+
+    def _state(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the arrays that make up the dynamic state."""
+        raise NotImplementedError
+
+    def _load(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take over arrays returned by :meth:`_state`."""
+        raise NotImplementedError
+
+    # -- the session protocol ---------------------------------------------------
+
+    def advance(self, to_tick: int, on_progress: OnProgress | None = None) -> Status:
+        """Run up to, not including, ``to_tick``; stop at the end of a tick on Ctrl-C."""
+        self._check_trace_memory(to_tick)
+        if self.status == "interrupted":
+            self.status, self.message = "complete", ""
+        chunk = 256
+        with deferred_interrupts() as stop_asked:
+            while self.tick < to_tick and self.status == "complete":
+                stop = min(to_tick, self.tick + chunk)
+                began, before = time.perf_counter(), self.tick
+                self._run(stop, *self._sources(stop))
+                spent = time.perf_counter() - began
+                self._wall += spent
+                if on_progress is not None:
+                    on_progress(self.tick - before)
+                chunk = max(16, min(1 << 20, int(chunk * _CHUNK_SECONDS / max(spent, 1e-4))))
+                if stop_asked and self.tick < to_tick and self.status == "complete":
+                    self.status = "interrupted"
+                    self.message = f"stopped on request after {self.tick} ticks"
+        return self.status
+
+    def feed(self, ticks: IndexArray, neurons: IndexArray) -> None:
+        """Add source spikes at or after the current tick, by neuron number."""
+        if ticks.size and int(ticks.min()) < self.tick:
+            raise InvalidInput(
+                "feed",
+                "cannot add spikes to the past",
+                got=f"tick {int(ticks.min())}, now at {self.tick}",
+            )
+        ahead = self._fed[0] >= self.tick
+        both = (
+            np.concatenate([self._fed[0][ahead], ticks]),
+            np.concatenate([self._fed[1][ahead], neurons]),
+        )
+        order = np.lexsort((both[1], both[0]))
+        self._fed = (both[0][order], both[1][order])
+
+    def clear(self) -> None:
+        """Return states, traces, queues and clock to the start; keep the weights."""
+        self._start()
+        self._reset()
+
+    def weights(self, projection: int) -> npt.NDArray[np.float64]:
+        """Return the current weights, in row order."""
+        return self._projection_weights[projection].astype(np.float64)
+
+    def set_weights(self, projection: int, values: npt.NDArray[np.float64]) -> None:
+        """Replace the weights, in row order (or the one weight that all share)."""
+        own = self._projection_weights[projection]
+        if values.shape != own.shape:
+            raise InvalidInput(
+                f"weights of {self.lowered.projections[projection].name!r}",
+                f"must have shape {own.shape}",
+                got=values.shape,
+            )
+        own[:] = values
+
+    def result(self) -> Result:
+        """Return everything recorded so far."""
+        ticks = np.concatenate([_EMPTY, *(t for t, _ in self._spikes)])
+        neurons = np.concatenate([_EMPTY, *(n for _, n in self._spikes)])
+        spikes = {}
+        for name, (start, size) in self.lowered.groups.items():
+            own = (neurons >= start) & (neurons < start + size)
+            spikes[name] = Spikes(ticks[own], neurons[own] - start, self.lowered.dt)
+        weights = {}
+        for i, p in enumerate(self.lowered.projections):
+            if p.plasticity is not None:
+                weights[p.name] = np.empty(p.size)
+                weights[p.name][p.order] = self.weights(i)
+        self.counters["spikes"] = int(ticks.size)
+        return Result(
+            spikes=spikes,
+            weights=weights,
+            ticks=self.tick,
+            dt=self.lowered.dt,
+            traces={
+                probe.key: self._trace(i, probe) for i, probe in enumerate(self.lowered.probes)
+            },
+            status=self.status,
+            message=self.message,
+            counters=dict(self.counters),
+            provenance={
+                "network": self.lowered.network.hash,
+                "seed": self.lowered.seed,
+                "backend": self.backend,
+                "precision": self.options.precision,
+                "wall_s": round(self._wall, 6),
+                "versions": _versions(),
+            },
+            notes=self.lowered.notes + self._late_notes(),
+        )
+
+    def snapshot(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the whole state, spikes in flight and everything recorded included."""
+        state = {f"x_{name}": array for name, array in self._state().items()}
+        for i, weights in enumerate(self._projection_weights):
+            if self.lowered.projections[i].plasticity is not None:
+                state[f"w_{i}"] = weights.copy()
+        state["spike_ticks"] = np.concatenate([_EMPTY, *(t for t, _ in self._spikes)])
+        state["spike_neurons"] = np.concatenate([_EMPTY, *(n for _, n in self._spikes)])
+        state["fed_ticks"], state["fed_neurons"] = self._fed
+        for i, rows in enumerate(self._traces):
+            state[f"t_{i}"] = (
+                np.concatenate(rows) if rows else np.empty((0, self.lowered.probes[i].neurons.size))
+            )
+        state["tick"] = np.array(self.tick)
+        state["counters"] = np.array(list(self.counters.values()), dtype=np.int64)
+        return state
+
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Continue from a snapshot."""
+        self._load({name[2:]: array for name, array in state.items() if name.startswith("x_")})
+        for i, own in enumerate(self._projection_weights):
+            if f"w_{i}" in state:
+                own[:] = state[f"w_{i}"]
+        self._spikes = [(state["spike_ticks"], state["spike_neurons"])]
+        self._fed = (state["fed_ticks"], state["fed_neurons"])
+        self._traces = [[state[f"t_{i}"]] for i in range(len(self.lowered.probes))]
+        self.tick = int(state["tick"])
+        self.counters = dict(zip(self.counters, state["counters"].tolist(), strict=True))
+
+    # -- helpers ------------------------------------------------------------------
+
+    def _sources(self, stop: int) -> tuple[IndexArray, IndexArray]:
+        ticks, neurons = self.lowered.input_spikes(self.tick, stop)
+        if self._fed[0].size:
+            lo, hi = np.searchsorted(self._fed[0], [self.tick, stop])
+            ticks = np.concatenate([ticks, self._fed[0][lo:hi]])
+            neurons = np.concatenate([neurons, self._fed[1][lo:hi]])
+            order = np.lexsort((neurons, ticks))
+            ticks, neurons = ticks[order], neurons[order]
+        return ticks, neurons
+
+    def _trace(self, number: int, probe: LoweredProbe) -> Trace:
+        rows = self._traces[number]
+        values = np.concatenate(rows) if rows else np.empty((0, probe.neurons.size))
+        return Trace(
+            np.arange(values.shape[0], dtype=np.int64) * probe.every,
+            values + probe.offset,
+            self.lowered.dt,
+        )
+
+    def _check_trace_memory(self, to_tick: int) -> None:
+        for probe in self.lowered.probes:
+            wanted = 8 * probe.neurons.size * (to_tick // probe.every)
+            if wanted > self.options.max_trace_bytes:
+                every = probe.every * -(-wanted // self.options.max_trace_bytes)
+                raise InvalidInput(
+                    f"Probe {probe.key!r}",
+                    f"would need {wanted / 1e9:.1f} GB, more than the "
+                    f"budget of {self.options.max_trace_bytes / 1e9:.1f} GB",
+                    fix=f"record every {every * self.lowered.dt:g} ms, fewer neurons, or raise "
+                    "max_trace_bytes",
+                )
+
+    def _late_notes(self) -> tuple[str, ...]:
+        if self.lowered.max_delay > max(self.tick, 1):
+            return (
+                f"the longest delay ({self.lowered.max_delay * self.lowered.dt:g} ms) exceeds "
+                "the run: those spikes never arrive",
+            )
+        return ()
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in ("spikecore", "numpy", "numba"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # running from a plain source folder
+            found[name] = "unknown"
+    return found

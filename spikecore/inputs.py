@@ -1,0 +1,188 @@
+"""Sources of spikes: trains that the user gives, and random ones on named streams."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from spikecore.errors import InvalidInput
+from spikecore.events import Spikes
+from spikecore.quantities import Quantity, magnitude, ms
+from spikecore.randomness import stream
+
+__all__ = ["Input", "Poisson", "Train"]
+
+BLOCK = 1024
+"""Ticks drawn at a time; each block has a stream of its own, so that a run in
+pieces draws the same spikes as a run in one go."""
+
+
+@dataclass(frozen=True, eq=False)
+class Train:
+    """Spikes at given times.
+
+    Attributes
+    ----------
+    times : Quantity, shape (N,)
+        Spike times (time), on the grid.
+    neurons : array_like of int, shape (N,)
+        Neuron of each spike.
+    strict : bool
+        Refuse unsorted times instead of sorting them.
+    rounding : {"refuse", "nearest"}
+        What to do with times between two ticks.
+    """
+
+    times: Quantity
+    neurons: npt.ArrayLike
+    strict: bool = False
+    rounding: str = "refuse"
+
+
+@dataclass(frozen=True)
+class Poisson:
+    """Independent Poisson spikes, at most one per neuron and tick.
+
+    Attributes
+    ----------
+    rate : Quantity
+        One rate, or one for each neuron (rate, Hz). In ticks of dt the chance of
+        a spike is ``1 - exp(-rate dt)``.
+    start, stop : Quantity
+        When the source is on (time); ``stop`` None means always.
+    """
+
+    rate: Quantity
+    start: Quantity = field(default_factory=lambda: 0.0 * ms)
+    stop: Quantity | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Input:
+    """A group of spike sources.
+
+    Parameters
+    ----------
+    name : str
+        Unique in the network.
+    size : int
+        Number of sources.
+    source : Train, Poisson or None
+        Where the spikes come from. None: they are fed while the simulation runs
+        (:meth:`spikecore.Simulation.feed`).
+
+    Raises
+    ------
+    InvalidInput
+        If the size is not a positive integer or a rate is out of range.
+    """
+
+    name: str
+    size: int
+    source: Train | Poisson | None = None
+
+    def __post_init__(self) -> None:
+        check_size(self.size, f"Input {self.name!r}.size")
+        if isinstance(self.source, Poisson):
+            rate = magnitude(self.source.rate, "rate", f"Input {self.name!r}.rate", at_least=0.0)
+            if rate.ndim and rate.size != self.size:
+                raise InvalidInput(
+                    f"Input {self.name!r}.rate",
+                    "needs one value, or one per neuron",
+                    got=f"{rate.size} values for {self.size} neurons",
+                )
+            for label in ("start", "stop"):
+                value = getattr(self.source, label)
+                if value is not None:
+                    magnitude(value, "time", f"Input {self.name!r}.{label}", at_least=0.0)
+        elif self.source is not None and not isinstance(self.source, Train):
+            raise InvalidInput(
+                f"Input {self.name!r}.source",
+                "must be Train, Poisson or None",
+                got=type(self.source).__name__,
+            )
+
+    def bind(self, dt: float, seed: int) -> BoundInput:
+        """Return the source on a grid and a seed, ready to be asked for spikes."""
+        return BoundInput(self, dt, seed)
+
+
+@dataclass(frozen=True, eq=False)
+class BoundInput:
+    """An :class:`Input` on a grid, with its random stream."""
+
+    input: Input
+    dt: float
+    seed: int
+
+    @cached_property
+    def _train(self) -> Spikes | None:
+        source = self.input.source
+        if not isinstance(source, Train):
+            return None
+        return Spikes.checked(
+            source.times,
+            source.neurons,
+            size=self.input.size,
+            dt=self.dt,
+            place=f"Input {self.input.name!r}",
+            strict=source.strict,
+            rounding=source.rounding,
+        )
+
+    def spikes(self, start: int, stop: int) -> Spikes:
+        """Return the spikes of ticks ``start`` to ``stop - 1``, sorted."""
+        if self._train is not None:
+            return self._train.between(start, stop)
+        if not isinstance(self.input.source, Poisson):
+            return Spikes(np.empty(0, np.int64), np.empty(0, np.int64), self.dt)
+        blocks = [self._block(b) for b in range(start // BLOCK, -(-stop // BLOCK))]
+        if not blocks:
+            return Spikes(np.empty(0, np.int64), np.empty(0, np.int64), self.dt)
+        ticks = np.concatenate([block.ticks for block in blocks])
+        neurons = np.concatenate([block.neurons for block in blocks])
+        return Spikes(ticks, neurons, self.dt).between(start, stop)
+
+    def _block(self, block: int) -> Spikes:
+        source = self.input.source
+        assert isinstance(source, Poisson)
+        rate = np.broadcast_to(np.asarray(source.rate.value), (self.input.size,))
+        chance = -np.expm1(-rate * self.dt * 1e-3)
+        rng = stream(self.seed, f"input/{self.input.name}", block)
+        number = rng.binomial(BLOCK, chance)
+        neurons = np.repeat(np.arange(self.input.size), number)
+        ticks = _distinct_ticks(rng, number) + block * BLOCK
+        first = np.ceil(float(source.start.value) / self.dt - 1e-9)
+        last = np.inf if source.stop is None else float(source.stop.value) / self.dt - 1e-9
+        keep = (ticks >= first) & (ticks < last)
+        ticks, neurons = ticks[keep], neurons[keep]
+        order = np.lexsort((neurons, ticks))
+        return Spikes(ticks[order], neurons[order].astype(np.int64), self.dt)
+
+
+def _distinct_ticks(
+    rng: np.random.Generator, number: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Draw, for each neuron, ``number`` different ticks of a block, all equally likely."""
+    chosen = [rng.choice(BLOCK, size=n, replace=False) for n in number if n > 0]
+    if not chosen:
+        return np.empty(0, np.int64)
+    return np.concatenate(chosen).astype(np.int64)
+
+
+def check_size(size: object, place: str) -> int:
+    """Return ``size`` if it is a positive integer.
+
+    Raises
+    ------
+    InvalidInput
+        Otherwise.
+    """
+    if isinstance(size, bool) or not isinstance(size, int | np.integer):
+        raise InvalidInput(place, "must be an integer", got=repr(size))
+    if size < 1:
+        raise InvalidInput(place, "must be at least 1", got=size)
+    return int(size)

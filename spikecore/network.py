@@ -1,0 +1,452 @@
+"""The one description of a network that every backend consumes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cached_property
+
+import numpy as np
+
+from spikecore.errors import InvalidInput, UnknownName
+from spikecore.inputs import Input, check_size
+from spikecore.plasticity import PairSTDP
+from spikecore.quantities import Quantity, magnitude, ms, require, ticks_of
+from spikecore.units import LinearUnit, Unit
+from spikecore.wiring import Normal, Pairs, Uniform, Wiring
+
+__all__ = ["Network", "Population", "Probe", "Projection"]
+
+RESERVED = frozenset({"spikes", "weights", "traces", "all", "meta"})
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """A group of neurons of one kind.
+
+    Parameters
+    ----------
+    name : str
+        Unique in the network.
+    size : int
+        Number of neurons.
+    unit : LIF, LinearUnit or any object with a ``linear`` description
+        What the neurons are. Parameters are single values or arrays of length ``size``.
+    initial : mapping of str to Quantity, optional
+        Initial value of states, as the user sees them (``v`` in mV). Default: rest.
+
+    Raises
+    ------
+    InvalidInput
+        If the size is not a positive integer, or array parameters have another length.
+    UnknownName
+        If an initial value names a state that does not exist.
+    """
+
+    name: str
+    size: int
+    unit: Unit
+    initial: Mapping[str, Quantity] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        place = f"Population {self.name!r}"
+        check_size(self.size, f"{place}.size")
+        if not hasattr(self.unit, "linear"):
+            raise InvalidInput(
+                f"{place}.unit", "must be a unit such as LIF(...)", got=type(self.unit).__name__
+            )
+        if self.linear.size not in (None, self.size):
+            raise InvalidInput(
+                f"{place}.unit",
+                "array parameters need one value per neuron",
+                got=f"{self.linear.size} values for {self.size} neurons",
+            )
+        for state, value in self.initial.items():
+            if state not in self.linear.states:
+                raise UnknownName(f"{place}.initial", state, self.linear.states)
+            dimension = self.linear.dimensions[self.linear.states.index(state)]
+            array = magnitude(value, dimension, f"{place}.initial[{state!r}]")
+            if array.ndim and array.size != self.size:
+                raise InvalidInput(
+                    f"{place}.initial[{state!r}]",
+                    "needs one value per neuron",
+                    got=f"{array.size} values for {self.size} neurons",
+                )
+
+    @property
+    def linear(self) -> LinearUnit:
+        """The description of the unit that backends consume."""
+        return self.unit.linear
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """Synapses from one group to another.
+
+    Parameters
+    ----------
+    source, target : Population, Input or str
+        Groups, or their names. An Input cannot be a target.
+    wiring : Wiring
+        ``OneToOne()``, ``AllToAll()``, ``Pairs(pre, post)``, ``RandomPairs(p)``.
+    weight : Quantity, Uniform or Normal
+        One value, one per synapse (in the order of ``Pairs``), or a distribution.
+        The dimension is that of the port: current (nA) for exponential and alpha
+        synapses, voltage (mV) for delta synapses.
+    delay : Quantity, Uniform or Normal
+        At least one tick, on the grid. Drawn delays are rounded to the grid.
+    port : str
+        Where the synapses arrive, e.g. ``"exc"`` or ``"inh"``.
+    plasticity : PairSTDP, optional
+        Learning rule; the weight is then the initial weight.
+    name : str, optional
+        Default ``"source->target"``; needed where two projections share both ends.
+    rounding : {"refuse", "nearest"}
+        What to do with delays between two ticks.
+
+    Raises
+    ------
+    InvalidInput, UnitMismatch
+        If a weight is not finite or negative on a subtracting port, a delay is
+        negative, zero or of a wrong unit. Checks that need the grid or the groups
+        are made by :class:`Network`.
+    """
+
+    source: Population | Input | str
+    target: Population | str
+    wiring: Wiring
+    weight: Quantity | Uniform | Normal
+    delay: Quantity | Uniform | Normal
+    port: str = "exc"
+    plasticity: PairSTDP | None = None
+    name: str = ""
+    rounding: str = "refuse"
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", f"{self.pre_name}->{self.post_name}")
+        if not isinstance(self.wiring, Wiring):
+            raise InvalidInput(
+                f"{self.place}.wiring",
+                "must be OneToOne(), AllToAll(), Pairs(...) or RandomPairs(...)",
+                got=repr(self.wiring),
+            )
+        if not isinstance(self.delay, Uniform | Normal):
+            magnitude(self.delay, "time", f"{self.place}.delay", at_least=0.0)
+        if self.rounding not in ("refuse", "nearest"):
+            raise UnknownName(f"{self.place}.rounding", self.rounding, ("refuse", "nearest"))
+
+    @property
+    def place(self) -> str:
+        """How errors name the projection."""
+        return f"Projection {self.name!r}"
+
+    @property
+    def pre_name(self) -> str:
+        """Name of the source group."""
+        return self.source if isinstance(self.source, str) else self.source.name
+
+    @property
+    def post_name(self) -> str:
+        """Name of the target population."""
+        return self.target if isinstance(self.target, str) else self.target.name
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """Records a state of a population at regular times. Spikes are recorded always.
+
+    Parameters
+    ----------
+    population : Population or str
+        Whose state.
+    state : str
+        Which, e.g. ``"v"`` or ``"i_exc"``.
+    neurons : sequence of int, optional
+        Default: all.
+    every : Quantity, optional
+        Interval (time), a multiple of dt. Default: every tick.
+    """
+
+    population: Population | str
+    state: str
+    neurons: tuple[int, ...] | None = None
+    every: Quantity | None = None
+
+    @property
+    def pop_name(self) -> str:
+        """Name of the population."""
+        return self.population if isinstance(self.population, str) else self.population.name
+
+    @property
+    def key(self) -> str:
+        """Name under which the trace is found in a Result."""
+        return f"{self.pop_name}.{self.state}"
+
+
+Part = Population | Input | Projection | Probe
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class Network:
+    """Everything that a run needs, checked as a whole.
+
+    Parameters
+    ----------
+    parts : iterable of Population, Input, Projection and Probe
+        In any order; the order of groups and projections is part of the network.
+    dt : Quantity
+        Length of a tick (time).
+
+    Raises
+    ------
+    InvalidInput, UnknownName, UnitMismatch
+        If a name is used twice, reserved or unknown, a port does not exist, a
+        synapse points outside its group, a time is off the grid, ...
+
+    Examples
+    --------
+    >>> from spikecore import *
+    >>> net = Network(
+    ...     [
+    ...         Input("in", 1, Train([1, 2] * ms, [0, 0])),
+    ...         Population("out", 1, LIF(synapse=Delta())),
+    ...         Projection("in", "out", OneToOne(), weight=20 * mV, delay=1 * ms),
+    ...     ],
+    ...     dt=1 * ms,
+    ... )
+    >>> run(net, 10 * ms).spikes["out"].times
+    array([2., 3.])
+    """
+
+    populations: tuple[Population, ...]
+    inputs: tuple[Input, ...]
+    projections: tuple[Projection, ...]
+    probes: tuple[Probe, ...]
+    dt: float
+
+    def __init__(self, parts: Iterable[Part], dt: Quantity = 1.0 * ms) -> None:
+        kinds: dict[type, list[Part]] = {Population: [], Input: [], Projection: [], Probe: []}
+        for part in parts:
+            if type(part) not in kinds:
+                raise InvalidInput(
+                    "Network",
+                    "takes Population, Input, Projection and Probe",
+                    got=type(part).__name__,
+                )
+            kinds[type(part)].append(part)
+        for attribute, kind in (
+            ("populations", Population),
+            ("inputs", Input),
+            ("projections", Projection),
+            ("probes", Probe),
+        ):
+            object.__setattr__(self, attribute, tuple(kinds[kind]))
+        object.__setattr__(self, "dt", float(magnitude(dt, "time", "Network.dt", above=0.0)))
+        self._check()
+
+    def _check(self) -> None:
+        if not self.groups:
+            raise InvalidInput("Network", "needs at least one population or input")
+        for what, names in (
+            ("group", [group.name for group in self.groups]),
+            ("projection", [projection.name for projection in self.projections]),
+            ("probe", [probe.key for probe in self.probes]),
+        ):
+            _check_names(what, names)
+        for projection in self.projections:
+            self._check_projection(projection)
+        for population in self.populations:
+            ticks_of(
+                Quantity(population.linear.refractory, "time"),
+                self.dt,
+                f"Population {population.name!r}.refractory",
+            )
+        for probe in self.probes:
+            self._check_probe(probe)
+        for source in self.inputs:
+            source.bind(self.dt, 0).spikes(0, 0)
+
+    def _check_projection(self, p: Projection) -> None:
+        source = self.group(p.pre_name, f"{p.place}.source")
+        target = self.group(p.post_name, f"{p.place}.target")
+        if isinstance(target, Input):
+            raise InvalidInput(
+                f"{p.place}.target",
+                "must be a population; an input takes no synapses",
+                got=p.post_name,
+            )
+        for given, found in ((p.source, source), (p.target, target)):
+            if not isinstance(given, str) and given is not found:
+                raise InvalidInput(
+                    p.place,
+                    "refers to a group that is not the one in the network",
+                    got=found.name,
+                    fix="use one object, or the name",
+                )
+        ports = target.linear.ports
+        if p.port not in ports:
+            raise UnknownName(f"{p.place}.port", p.port, ports)
+        p.wiring.check(source.size, target.size, p.place)
+        port = ports[p.port]
+        if isinstance(p.weight, Quantity) or not isinstance(p.weight, Uniform | Normal):
+            weight = magnitude(p.weight, port.dimension, f"{p.place}.weight")
+            if port.sign < 0 or p.port == "inh":
+                require(
+                    weight,
+                    weight >= 0,
+                    f"{p.place}.weight",
+                    f"must not be negative: port {p.port!r} subtracts already",
+                    fix="give the magnitude, or use port 'exc'",
+                )
+            self._check_length(p, weight.size if weight.ndim else None, "weight")
+            if p.plasticity is not None:
+                low, high = p.plasticity.bounds
+                require(
+                    weight,
+                    (weight >= low) & (weight <= high),
+                    f"{p.place}.weight",
+                    f"must start within the bounds {low:g} .. {high:g} of its learning rule",
+                )
+        if p.plasticity is not None and p.plasticity.dimension != port.dimension:
+            raise InvalidInput(
+                f"{p.place}.plasticity",
+                f"needs bounds that are a {port.dimension}",
+                got=p.plasticity.w_max,
+            )
+        if isinstance(p.delay, Quantity):
+            delay = ticks_of(p.delay, self.dt, f"{p.place}.delay", minimum=1, rounding=p.rounding)
+            self._check_length(p, delay.size if delay.ndim else None, "delay")
+
+    @staticmethod
+    def _check_length(p: Projection, size: int | None, what: str) -> None:
+        if size is None:
+            return
+        if not isinstance(p.wiring, Pairs):
+            raise InvalidInput(
+                f"{p.place}.{what}",
+                "may be an array only with Pairs(pre, post)",
+                got=f"{size} values",
+                fix="use one value, Uniform or Normal",
+            )
+        wanted = np.asarray(p.wiring.pre).size
+        if size != wanted:
+            raise InvalidInput(
+                f"{p.place}.{what}",
+                "needs one value per synapse",
+                got=f"{size} values for {wanted} synapses",
+            )
+
+    def _check_probe(self, probe: Probe) -> None:
+        place = f"Probe {probe.key!r}"
+        group = self.group(probe.pop_name, place)
+        if isinstance(group, Input):
+            raise InvalidInput(place, "an input has no states; its spikes are recorded always")
+        if probe.state not in group.linear.states:
+            raise UnknownName(place, probe.state, group.linear.states)
+        if probe.neurons is not None:
+            index = np.asarray(probe.neurons)
+            require(
+                index,
+                (index >= 0) & (index < group.size),
+                f"{place}.neurons",
+                f"must lie in 0 .. {group.size - 1}",
+            )
+        if probe.every is not None:
+            ticks_of(probe.every, self.dt, f"{place}.every", minimum=1)
+
+    @property
+    def groups(self) -> tuple[Input | Population, ...]:
+        """Inputs, then populations: the order in which neurons are numbered."""
+        return (*self.inputs, *self.populations)
+
+    def group(self, name: str, place: str = "Network") -> Input | Population:
+        """Return the group called ``name``.
+
+        Raises
+        ------
+        UnknownName
+            If there is none; the message offers the nearest name.
+        """
+        for group in self.groups:
+            if group.name == name:
+                return group
+        raise UnknownName(place, name, [group.name for group in self.groups])
+
+    def projection(self, name: str) -> Projection:
+        """Return the projection called ``name``.
+
+        Raises
+        ------
+        UnknownName
+            If there is none.
+        """
+        for projection in self.projections:
+            if projection.name == name:
+                return projection
+        raise UnknownName("Network", name, [p.name for p in self.projections])
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the whole description: equal networks have equal hashes."""
+        digest = hashlib.sha256()
+        _feed(digest, (self.dt, self.groups, self.projections, self.probes))
+        return digest.hexdigest()
+
+
+def _check_names(what: str, names: list[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if not isinstance(name, str) or not name or not name.isprintable():
+            raise InvalidInput(f"{what} name", "must be printable text, not empty", got=repr(name))
+        if name in RESERVED:
+            raise InvalidInput(f"{what} name", "is reserved", got=repr(name), fix="choose another")
+        if name in seen:
+            raise InvalidInput(
+                f"{what} name",
+                "is used twice",
+                got=repr(name),
+                fix="give each a name of its own (Projection(..., name=...))",
+            )
+        seen.add(name)
+
+
+def _feed(digest: hashlib._Hash, value: object) -> None:
+    """Add ``value`` to ``digest``, with its type, so that different values differ."""
+    if isinstance(value, np.ndarray | np.generic):
+        array = np.ascontiguousarray(value)
+        digest.update(f"array{array.dtype.str}{array.shape}".encode() + array.tobytes())
+    elif isinstance(value, Quantity):
+        digest.update(value.dimension.encode())
+        _feed(digest, np.asarray(value.value))
+    elif isinstance(value, Projection):
+        for entry in (
+            value.name,
+            value.pre_name,
+            value.post_name,
+            value.wiring,
+            value.weight,
+            value.delay,
+            value.port,
+            value.plasticity,
+            value.rounding,
+        ):
+            _feed(digest, entry)
+    elif isinstance(value, Probe):
+        _feed(digest, (value.key, value.neurons, value.every))
+    elif isinstance(value, Population):
+        _feed(digest, (value.name, value.size, value.linear, dict(value.initial)))
+    elif is_dataclass(value):
+        digest.update(type(value).__name__.encode())
+        for entry in fields(value):
+            _feed(digest, getattr(value, entry.name))
+    elif isinstance(value, Mapping):
+        for key in sorted(value):
+            _feed(digest, (key, value[key]))
+    elif isinstance(value, tuple | list):
+        digest.update(f"tuple{len(value)}".encode())
+        for item in value:
+            _feed(digest, item)
+    else:
+        digest.update(f"{type(value).__name__}:{value!r};".encode())

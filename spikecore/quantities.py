@@ -1,0 +1,306 @@
+"""Physical quantities: a number or an array, with its dimension.
+
+Only what a spiking network needs: time, voltage, current, capacitance,
+resistance and rate. Values are kept in one canonical unit per dimension (ms,
+mV, nA, nF, MOhm, Hz), in which ``mV = nA * MOhm`` and ``ms = MOhm * nF``, so no
+factor ever hides in an equation.
+
+>>> from spikecore import ms, mV
+>>> 10 * ms
+10 ms
+>>> (0.5 * ms).to(ms)
+0.5
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikecore.errors import InvalidInput, UnitMismatch
+
+__all__ = [
+    "Hz",
+    "MOhm",
+    "Quantity",
+    "mV",
+    "magnitude",
+    "ms",
+    "nA",
+    "nF",
+    "pA",
+    "pF",
+    "second",
+    "ticks_of",
+    "us",
+]
+
+FloatArray = npt.NDArray[np.float64]
+
+_CANONICAL = {
+    "time": "ms",
+    "voltage": "mV",
+    "current": "nA",
+    "capacitance": "nF",
+    "resistance": "MOhm",
+    "rate": "Hz",
+}
+
+GRID_TOLERANCE = 1e-9
+"""How far (in ticks, relative above one tick) a time may lie off the grid."""
+
+
+class Quantity:
+    """A number or an array with a dimension.
+
+    Parameters
+    ----------
+    value : float or array_like
+        Value in the canonical unit of the dimension.
+    dimension : str
+        One of ``time, voltage, current, capacitance, resistance, rate``.
+    """
+
+    __slots__ = ("dimension", "value")
+    __array_ufunc__ = None  # makes ``array * ms`` call __rmul__ instead of looping
+
+    def __init__(self, value: npt.ArrayLike, dimension: str) -> None:
+        array = np.asarray(value, dtype=np.float64)
+        self.value: float | FloatArray = float(array) if array.ndim == 0 else array
+        self.dimension = dimension
+
+    def to(self, unit: Quantity) -> float | FloatArray:
+        """Return the plain number(s) in ``unit``.
+
+        Raises
+        ------
+        UnitMismatch
+            If ``unit`` is of another dimension.
+        """
+        self._same(unit, "conversion")
+        result: float | FloatArray = self.value / unit.value
+        return result
+
+    def _same(self, other: object, what: str) -> Quantity:
+        if not isinstance(other, Quantity):
+            raise UnitMismatch(
+                what,
+                f"needs a {self.dimension} on both sides",
+                got=repr(other),
+                fix=f"give the number its unit, e.g. 1 * {_CANONICAL[self.dimension]}",
+            )
+        if other.dimension != self.dimension:
+            raise UnitMismatch(
+                what, f"cannot combine {self.dimension} with {other.dimension}", got=repr(other)
+            )
+        return other
+
+    def __mul__(self, factor: npt.ArrayLike) -> Quantity:
+        if isinstance(factor, Quantity):
+            raise UnitMismatch(
+                "multiplication",
+                "a quantity times a quantity is not supported",
+                got=f"{self!r} * {factor!r}",
+            )
+        return Quantity(np.asarray(factor, dtype=np.float64) * self.value, self.dimension)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Any:
+        if isinstance(other, Quantity):
+            return self.value / self._same(other, "division").value
+        return Quantity(self.value / np.asarray(other, dtype=np.float64), self.dimension)
+
+    def __add__(self, other: object) -> Quantity:
+        return Quantity(self.value + self._same(other, "addition").value, self.dimension)
+
+    def __sub__(self, other: object) -> Quantity:
+        return Quantity(self.value - self._same(other, "subtraction").value, self.dimension)
+
+    def __neg__(self) -> Quantity:
+        return Quantity(-np.asarray(self.value), self.dimension)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Quantity)
+            and self.dimension == other.dimension
+            and np.array_equal(self.value, other.value)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.dimension, np.asarray(self.value).tobytes()))
+
+    def __lt__(self, other: object) -> bool:
+        return bool(np.all(self.value < self._same(other, "comparison").value))
+
+    def __le__(self, other: object) -> bool:
+        return bool(np.all(self.value <= self._same(other, "comparison").value))
+
+    def __repr__(self) -> str:
+        unit = _CANONICAL[self.dimension]
+        if isinstance(self.value, float):
+            return f"{self.value:g} {unit}"
+        return f"{np.array2string(self.value, threshold=6, edgeitems=2)} {unit}"
+
+
+ms = Quantity(1.0, "time")
+us = Quantity(1e-3, "time")
+second = Quantity(1e3, "time")
+mV = Quantity(1.0, "voltage")
+nA = Quantity(1.0, "current")
+pA = Quantity(1e-3, "current")
+nF = Quantity(1.0, "capacitance")
+pF = Quantity(1e-3, "capacitance")
+MOhm = Quantity(1.0, "resistance")
+Hz = Quantity(1.0, "rate")
+
+
+def magnitude(
+    value: object,
+    dimension: str,
+    place: str,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+) -> FloatArray:
+    """Return the canonical numbers of ``value`` after checking unit, finiteness and range.
+
+    Parameters
+    ----------
+    value : Quantity
+        What the user gave.
+    dimension : str
+        The dimension that is wanted.
+    place : str
+        How errors name the value.
+    above, at_least : float, optional
+        Open or closed lower bound, in the canonical unit.
+
+    Returns
+    -------
+    ndarray of float64, 0-d or 1-d
+
+    Raises
+    ------
+    UnitMismatch
+        If the unit is missing or of another dimension.
+    InvalidInput
+        If a value is NaN, infinite or out of range.
+    """
+    unit = _CANONICAL[dimension]
+    if not isinstance(value, Quantity):
+        raise UnitMismatch(
+            place,
+            f"needs a {dimension} with its unit",
+            got=repr(value),
+            fix=f"write e.g. 10 * {unit} (from spikecore import {unit})",
+        )
+    if value.dimension != dimension:
+        raise UnitMismatch(
+            place,
+            f"needs a {dimension}, not a {value.dimension}",
+            got=repr(value),
+            fix=f"give it in {unit}",
+        )
+    array = np.asarray(value.value, dtype=np.float64)
+    if array.ndim > 1:
+        raise InvalidInput(
+            place, "must be a single value or a 1-d array", got=f"shape {array.shape}"
+        )
+    require(array, np.isfinite(array), place, "must be finite", unit)
+    if above is not None:
+        require(array, array > above, place, f"must be greater than {above:g} {unit}", unit)
+    if at_least is not None:
+        require(array, array >= at_least, place, f"must be at least {at_least:g} {unit}", unit)
+    return array
+
+
+def require(
+    values: npt.NDArray[Any],
+    holds: npt.NDArray[np.bool_] | np.bool_,
+    place: str,
+    rule: str,
+    unit: str = "",
+    fix: str | None = None,
+) -> None:
+    """Raise :class:`InvalidInput` naming the first entry for which ``holds`` is false."""
+    good = np.asarray(holds)
+    if good.all():
+        return
+    if values.ndim == 0:
+        raise InvalidInput(place, rule, got=f"{values} {unit}".strip(), fix=fix)
+    wrong = np.flatnonzero(~good)
+    first = int(wrong[0])
+    raise InvalidInput(
+        place, rule, got=f"{values[first]} {unit}".strip(), index=first, count=len(wrong), fix=fix
+    )
+
+
+def ticks_of(
+    value: object,
+    dt: float,
+    place: str,
+    *,
+    minimum: int = 0,
+    rounding: str = "refuse",
+) -> npt.NDArray[np.int64]:
+    """Convert a time to whole ticks of ``dt`` milliseconds.
+
+    Parameters
+    ----------
+    value : Quantity
+        Time(s).
+    dt : float
+        Length of a tick, ms.
+    place : str
+        How errors name the value.
+    minimum : int
+        Smallest number of ticks allowed.
+    rounding : {"refuse", "nearest"}
+        What to do with a time between two ticks.
+
+    Raises
+    ------
+    InvalidInput
+        If a time is off the grid (and ``rounding`` is "refuse") or below ``minimum``.
+    """
+    times = magnitude(value, "time", place)
+    if minimum > 0:
+        floor = minimum * dt
+        require(
+            times,
+            times > 0,
+            place,
+            f"must be positive: the minimum is {minimum} tick = {floor:g} ms",
+            "ms",
+            fix=f"use at least {floor:g} ms",
+        )
+    exact = times / dt
+    whole = np.rint(exact)
+    # More than 2**53 ticks cannot be counted in a float, nor stored.
+    require(times, np.abs(exact) < 2.0**53, place, "is longer than can be counted in ticks", "ms")
+    if rounding != "nearest":
+        off = np.abs(exact - whole) > GRID_TOLERANCE * np.maximum(1.0, np.abs(exact))
+        if off.any():
+            first = int(np.argmax(off)) if times.ndim else 0
+            bad = float(np.atleast_1d(exact)[first])
+            low, high = np.floor(bad) * dt, np.ceil(bad) * dt
+            raise InvalidInput(
+                place,
+                f"must lie on the grid of dt = {dt:g} ms",
+                got=f"{np.atleast_1d(times)[first]:g} ms",
+                index=first if times.ndim else None,
+                count=int(off.sum()) if times.ndim else None,
+                fix=f"use {low:g} or {high:g} ms, a smaller dt, or rounding='nearest' where offered",
+            )
+    ticks: npt.NDArray[np.int64] = whole.astype(np.int64)
+    require(
+        times,
+        ticks >= minimum,
+        place,
+        f"must be at least {minimum} ticks ({minimum * dt:g} ms)",
+        "ms",
+    )
+    return ticks

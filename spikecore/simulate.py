@@ -1,0 +1,266 @@
+"""Running networks: ``run`` for one go, ``Simulation`` for pieces."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikecore.backends.lowering import lower
+from spikecore.backends.protocol import Options
+from spikecore.backends.registry import get_backend
+from spikecore.checkpoint import read_checkpoint, write_checkpoint
+from spikecore.errors import CapabilityRefused, InvalidInput, UnknownName
+from spikecore.events import Spikes
+from spikecore.inputs import Input
+from spikecore.network import Network
+from spikecore.progress import progress_bar
+from spikecore.quantities import Quantity, ticks_of
+from spikecore.randomness import check_seed
+from spikecore.results import Result
+
+__all__ = ["Simulation", "run"]
+
+
+def run(
+    network: Network,
+    duration: Quantity,
+    *,
+    backend: str = "event",
+    seed: int = 0,
+    precision: str = "float64",
+    progress: bool = False,
+    max_pending: int = Options.max_pending,
+) -> Result:
+    """Run ``network`` for ``duration`` and return what happened.
+
+    Parameters
+    ----------
+    network : Network
+        What to run.
+    duration : Quantity
+        Model time (time), on the grid.
+    backend : str
+        ``"event"`` (default), ``"clocked"`` or any registered name.
+    seed : int
+        Seed of all random draws, 0 to 2**64 - 1. Recorded in the result.
+    precision : {"float64", "float32"}
+        Arithmetic of states and weights.
+    progress : bool
+        Show a bar (never where standard error is not a terminal).
+    max_pending : int
+        Budget of synaptic events in flight; beyond it the run stops with status
+        "runaway".
+
+    Returns
+    -------
+    Result
+        Complete, or with a status that says why it is partial: "interrupted"
+        (Ctrl-C, SIGTERM), "diverged" (a state is no longer finite), "runaway".
+
+    Raises
+    ------
+    InvalidInput, UnitMismatch
+        If the duration, seed or precision is wrong.
+    UnknownName, BackendUnavailable, CapabilityRefused
+        If the backend does not exist, cannot start, or cannot run this network.
+    """
+    simulation = Simulation(
+        network, backend=backend, seed=seed, precision=precision, max_pending=max_pending
+    )
+    return simulation.run(duration, progress=progress)
+
+
+class Simulation:
+    """A network that is run in pieces, fed while it runs, saved and restored.
+
+    ``run(100 ms)`` gives the same spikes as ``run(40 ms)`` then ``run(60 ms)``, with or
+    without :meth:`save` and :meth:`restore` in between.
+
+    Parameters
+    ----------
+    network, backend, seed, precision, max_pending
+        As in :func:`run`.
+
+    Examples
+    --------
+    >>> from spikecore import *
+    >>> net = Network(
+    ...     [
+    ...         Input("in", 1),
+    ...         Population("out", 1, LIF(synapse=Delta())),
+    ...         Projection("in", "out", OneToOne(), weight=20 * mV, delay=2 * ms),
+    ...     ]
+    ... )
+    >>> simulation = Simulation(net)
+    >>> simulation.feed("in", [3] * ms, [0])
+    >>> simulation.run(10 * ms).spikes["out"].times
+    array([5.])
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        *,
+        backend: str = "event",
+        seed: int = 0,
+        precision: str = "float64",
+        max_pending: int = Options.max_pending,
+    ) -> None:
+        if precision not in ("float64", "float32"):
+            raise UnknownName("precision", str(precision), ("float64", "float32"))
+        if not isinstance(network, Network):
+            raise InvalidInput("network", "must be a Network", got=type(network).__name__)
+        options = Options(precision=precision, max_pending=max_pending)
+        chosen = get_backend(backend)
+        lowered = lower(network, check_seed(seed))
+        reasons = chosen.capabilities().refusals(lowered, options)
+        if reasons:
+            raise CapabilityRefused(backend, reasons)
+        self.network = network
+        self._lowered = lowered
+        self._session = chosen.prepare(lowered, options)
+        self._identity: dict[str, Any] = {
+            "network": network.hash,
+            "seed": lowered.seed,
+            "backend": backend,
+            "precision": precision,
+        }
+
+    @property
+    def time(self) -> float:
+        """Model time run so far, ms."""
+        return self._session.tick * self._lowered.dt
+
+    def run(self, duration: Quantity, *, progress: bool = False) -> Result:
+        """Go on for ``duration``; return everything since the start.
+
+        Raises
+        ------
+        InvalidInput
+            If the duration is not a positive time on the grid, or the simulation has
+            ended (diverged, runaway).
+        """
+        ticks = int(ticks_of(duration, self._lowered.dt, "duration", minimum=1))
+        if self._session.status in ("diverged", "runaway"):
+            raise InvalidInput(
+                "Simulation.run",
+                f"this simulation has {self._session.status}",
+                fix="start a new one",
+            )
+        with progress_bar("running", ticks, enabled=progress) as advance:
+            self._session.advance(self._session.tick + ticks, advance)
+        return self.result()
+
+    def result(self) -> Result:
+        """Return everything since the start."""
+        return self._session.result()
+
+    def feed(self, source: Input | str, times: Quantity, neurons: npt.ArrayLike) -> None:
+        """Add spikes of an input, at or after the present time.
+
+        Parameters
+        ----------
+        source : Input or str
+            Which input.
+        times : Quantity, shape (N,)
+            Absolute model times (time), on the grid.
+        neurons : array_like of int, shape (N,)
+            Which of its neurons.
+
+        Raises
+        ------
+        InvalidInput
+            If a time lies in the past or off the grid, or a neuron does not exist.
+        UnknownName
+            If there is no such input.
+        """
+        name = source if isinstance(source, str) else source.name
+        if name not in {i.name for i in self.network.inputs}:
+            raise UnknownName("Simulation.feed", name, [i.name for i in self.network.inputs])
+        start, size = self._lowered.groups[name]
+        spikes = Spikes.checked(
+            times, neurons, size=size, dt=self._lowered.dt, place=f"feed to {name!r}"
+        )
+        self._session.feed(spikes.ticks, spikes.neurons + start)
+
+    def weights(self, projection: str) -> npt.NDArray[np.float64]:
+        """Return the weights of a projection now, one per synapse, in the order given.
+
+        Raises
+        ------
+        UnknownName
+            If there is no such projection.
+        """
+        number, p = self._find(projection)
+        values = np.broadcast_to(self._session.weights(number), (p.size,))
+        out = np.empty(p.size)
+        out[p.order] = values
+        return out
+
+    def set_weights(self, projection: str, values: npt.ArrayLike) -> None:
+        """Replace the weights of a projection, in the unit of its port.
+
+        Parameters
+        ----------
+        projection : str
+            Its name.
+        values : array_like of float
+            One per synapse, in the order given; or a single value where the
+            projection was made with one weight for all.
+
+        Raises
+        ------
+        InvalidInput
+            If the number of values is wrong, one is not finite, or lies outside the
+            bounds of the learning rule.
+        """
+        number, p = self._find(projection)
+        place = f"weights of {projection!r}"
+        array = np.asarray(values, dtype=np.float64)
+        if not np.isfinite(array).all():
+            raise InvalidInput(place, "must be finite")
+        if p.plasticity is not None:
+            low, high = p.plasticity.bounds
+            if array.size and (array.min() < low or array.max() > high):
+                raise InvalidInput(place, f"must lie within {low:g} .. {high:g}")
+        own = self._session.weights(number).shape
+        if own == (p.size,):
+            array = np.broadcast_to(array, own) if array.ndim == 0 else array
+            if array.shape != own:
+                raise InvalidInput(place, f"must have shape {own}", got=array.shape)
+            array = array[p.order]
+        self._session.set_weights(number, np.atleast_1d(array))
+
+    def _find(self, projection: str) -> tuple[int, Any]:
+        names = [p.name for p in self._lowered.projections]
+        if projection not in names:
+            raise UnknownName("projection", projection, names)
+        number = names.index(projection)
+        return number, self._lowered.projections[number]
+
+    def clear(self) -> None:
+        """Start again at time 0 with all states at rest; the weights stay as they are."""
+        self._session.clear()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a checkpoint: states, weights, spikes in flight and all results so far.
+
+        Raises
+        ------
+        FileRefused
+            If the file cannot be written; an older file stays as it was.
+        """
+        write_checkpoint(path, self._identity, self._session.snapshot())
+
+    def restore(self, path: str | os.PathLike[str]) -> None:
+        """Go on from a checkpoint of the same network, seed, backend and precision.
+
+        Raises
+        ------
+        FileRefused
+            If the file is damaged or belongs to something else; nothing has changed then.
+        """
+        self._session.restore(read_checkpoint(path, self._identity))

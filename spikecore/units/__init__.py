@@ -1,0 +1,16 @@
+"""Units: what a population is made of, each described once."""
+
+from spikecore.units.lif import LIF, AdaptiveThreshold, Alpha, Delta, Exponential
+from spikecore.units.linear import LinearUnit, Port, StepRule, Unit
+
+__all__ = [
+    "LIF",
+    "AdaptiveThreshold",
+    "Alpha",
+    "Delta",
+    "Exponential",
+    "LinearUnit",
+    "Port",
+    "StepRule",
+    "Unit",
+]

@@ -1,0 +1,234 @@
+"""Which neuron is connected to which, and how weights and delays are drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from spikecore.errors import InvalidInput
+from spikecore.quantities import Quantity, magnitude, require
+
+__all__ = [
+    "AllToAll",
+    "Normal",
+    "OneToOne",
+    "Pairs",
+    "RandomPairs",
+    "Spread",
+    "Uniform",
+    "Wiring",
+]
+
+IndexArray = npt.NDArray[np.int64]
+
+
+@runtime_checkable
+class Wiring(Protocol):
+    """A rule that lists the synapses between two groups."""
+
+    def pairs(
+        self, n_source: int, n_target: int, rng: np.random.Generator
+    ) -> tuple[IndexArray, IndexArray]:
+        """Return source and target index of every synapse."""
+        ...
+
+    def check(self, n_source: int, n_target: int, place: str) -> None:
+        """Raise if the rule does not fit groups of these sizes."""
+        ...
+
+
+@dataclass(frozen=True)
+class OneToOne:
+    """Neuron i to neuron i; both groups have the same size."""
+
+    def check(self, n_source: int, n_target: int, place: str) -> None:
+        """Raise if the groups differ in size."""
+        if n_source != n_target:
+            raise InvalidInput(
+                place, "OneToOne needs two groups of one size", got=f"{n_source} and {n_target}"
+            )
+
+    def pairs(
+        self, n_source: int, n_target: int, rng: np.random.Generator
+    ) -> tuple[IndexArray, IndexArray]:
+        """Return (0, 0), (1, 1), ..."""
+        both = np.arange(n_source, dtype=np.int64)
+        return both, both
+
+
+@dataclass(frozen=True)
+class AllToAll:
+    """Every neuron to every neuron.
+
+    Attributes
+    ----------
+    self_connections : bool
+        Whether i to i is included.
+    """
+
+    self_connections: bool = True
+
+    def check(self, n_source: int, n_target: int, place: str) -> None:
+        """Everything fits."""
+
+    def pairs(
+        self, n_source: int, n_target: int, rng: np.random.Generator
+    ) -> tuple[IndexArray, IndexArray]:
+        """Return all pairs, source by source."""
+        pre = np.repeat(np.arange(n_source, dtype=np.int64), n_target)
+        post = np.tile(np.arange(n_target, dtype=np.int64), n_source)
+        if not self.self_connections:
+            keep = pre != post
+            pre, post = pre[keep], post[keep]
+        return pre, post
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """An explicit list of synapses.
+
+    Attributes
+    ----------
+    pre, post : array_like of int
+        Source and target of each synapse, equal lengths.
+    duplicates : bool
+        Declares that a pair may occur more than once.
+    """
+
+    pre: npt.ArrayLike
+    post: npt.ArrayLike
+    duplicates: bool = False
+
+    def check(self, n_source: int, n_target: int, place: str) -> None:
+        """Raise on floats, unequal lengths, indices out of range, undeclared duplicates."""
+        arrays = []
+        for label, given, size in (("pre", self.pre, n_source), ("post", self.post, n_target)):
+            array = np.asarray(given)
+            if array.ndim != 1:
+                raise InvalidInput(f"{place}.{label}", "must be a 1-d array", got=array.shape)
+            if array.size and array.dtype.kind not in "iu":
+                raise InvalidInput(
+                    f"{place}.{label}",
+                    "must hold integers",
+                    got=array.dtype,
+                    fix="convert with .astype(int)",
+                )
+            require(
+                array,
+                (array >= 0) & (array < size),
+                f"{place}.{label}",
+                f"must lie in 0 .. {size - 1}",
+            )
+            arrays.append(array)
+        pre, post = arrays
+        if pre.size != post.size:
+            raise InvalidInput(
+                place, "pre and post must have one length", got=f"{pre.size} and {post.size}"
+            )
+        if not self.duplicates and pre.size:
+            self._check_duplicates(pre, post, n_target, place)
+
+    @staticmethod
+    def _check_duplicates(pre: IndexArray, post: IndexArray, n_target: int, place: str) -> None:
+        key = pre.astype(np.int64) * n_target + post
+        order = np.argsort(key, kind="stable")
+        again = np.flatnonzero(np.diff(key[order]) == 0)
+        if again.size:
+            first = int(order[again + 1].min())
+            raise InvalidInput(
+                place,
+                "lists a synapse twice",
+                got=f"{pre[first]} -> {post[first]}",
+                index=first,
+                count=again.size,
+                fix="Pairs(..., duplicates=True) if that is meant",
+            )
+
+    def pairs(
+        self, n_source: int, n_target: int, rng: np.random.Generator
+    ) -> tuple[IndexArray, IndexArray]:
+        """Return the list as given."""
+        return (np.asarray(self.pre, dtype=np.int64), np.asarray(self.post, dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class RandomPairs:
+    """Each possible synapse exists with one probability, independently of the others.
+
+    Attributes
+    ----------
+    probability : float
+        From 0 to 1.
+    self_connections : bool
+        Whether i to i may exist.
+    """
+
+    probability: float
+    self_connections: bool = True
+
+    def check(self, n_source: int, n_target: int, place: str) -> None:
+        """Raise if the probability is not one."""
+        if not 0.0 <= self.probability <= 1.0:
+            raise InvalidInput(f"{place}.probability", "must lie in 0 .. 1", got=self.probability)
+
+    def pairs(
+        self, n_source: int, n_target: int, rng: np.random.Generator
+    ) -> tuple[IndexArray, IndexArray]:
+        """Draw the synapses by geometric gaps: work in proportion to their number."""
+        total, p = n_source * n_target, self.probability
+        if p == 0.0 or total == 0:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        found = []
+        last = -1
+        while last < total:
+            wanted = int((total - last) * p + 4.0 * np.sqrt((total - last) * p) + 16)
+            jumps = np.cumsum(rng.geometric(p, size=wanted)) + last
+            found.append(jumps)
+            last = int(jumps[-1])
+        flat = np.concatenate(found)
+        flat = flat[flat < total]
+        pre, post = flat // n_target, flat % n_target
+        if not self.self_connections:
+            keep = pre != post
+            pre, post = pre[keep], post[keep]
+        return pre, post
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Values drawn evenly from ``low`` to ``high`` (both quantities of one dimension)."""
+
+    low: Quantity
+    high: Quantity
+
+    def draw(
+        self, size: int, dimension: str, place: str, rng: np.random.Generator
+    ) -> npt.NDArray[np.float64]:
+        """Draw ``size`` values in the canonical unit."""
+        low, high = (float(magnitude(v, dimension, place)) for v in (self.low, self.high))
+        if low > high:
+            raise InvalidInput(place, "low must not exceed high", got=f"{self.low} .. {self.high}")
+        return rng.uniform(low, high, size)
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Values drawn from a normal distribution (both quantities of one dimension)."""
+
+    mean: Quantity
+    sd: Quantity
+
+    def draw(
+        self, size: int, dimension: str, place: str, rng: np.random.Generator
+    ) -> npt.NDArray[np.float64]:
+        """Draw ``size`` values in the canonical unit."""
+        mean = float(magnitude(self.mean, dimension, place))
+        sd = float(magnitude(self.sd, dimension, place, at_least=0.0))
+        return rng.normal(mean, sd, size)
+
+
+Spread = Uniform | Normal
+"""A distribution that weights or delays may be drawn from."""
