@@ -134,8 +134,19 @@ class Simulation:
         """Model time run so far, ms."""
         return self._session.tick * self._lowered.dt
 
-    def run(self, duration: Quantity, *, progress: bool = False) -> Result:
+    def run(
+        self, duration: Quantity, *, progress: bool = False, weights: bool = True
+    ) -> Result:
         """Go on for ``duration``; return everything since the start.
+
+        Parameters
+        ----------
+        duration : Quantity
+            Model time (time), on the grid.
+        progress : bool
+            Show a bar (never where standard error is not a terminal).
+        weights : bool
+            As in :meth:`result`.
 
         Raises
         ------
@@ -152,11 +163,17 @@ class Simulation:
             )
         with progress_bar("running", ticks, enabled=progress) as advance:
             self._session.advance(self._session.tick + ticks, advance)
-        return self.result()
+        return self.result(weights=weights)
 
-    def result(self) -> Result:
-        """Return everything since the start."""
-        return self._session.result()
+    def result(self, *, weights: bool = True) -> Result:
+        """Return everything since the start.
+
+        Parameters
+        ----------
+        weights : bool
+            False leaves the final weights out, which saves time where synapses are many.
+        """
+        return self._session.result(weights=weights)
 
     def feed(self, source: Input | str, times: Quantity, neurons: npt.ArrayLike) -> None:
         """Add spikes of an input, at or after the present time.
@@ -195,10 +212,7 @@ class Simulation:
             If there is no such projection.
         """
         number, p = self._find(projection)
-        values = np.broadcast_to(self._session.weights(number), (p.size,))
-        out = np.empty(p.size)
-        out[p.order] = values
-        return out
+        return p.in_given_order(self._session.weights(number))
 
     def set_weights(self, projection: str, values: npt.ArrayLike) -> None:
         """Replace the weights of a projection, in the unit of its port.
@@ -231,7 +245,7 @@ class Simulation:
             array = np.broadcast_to(array, own) if array.ndim == 0 else array
             if array.shape != own:
                 raise InvalidInput(place, f"must have shape {own}", got=array.shape)
-            array = array[p.order]
+            array = array if p.order is None else array[p.order]
         self._session.set_weights(number, np.atleast_1d(array))
 
     def _find(self, projection: str) -> tuple[int, Any]:

@@ -302,6 +302,10 @@ class ClockedSession(SteppedSession):
         rule = self.lowered.projections[projection].plasticity
         return values if rule is None else np.clip(values, *rule.bounds)
 
+    def _settle_weights(self) -> None:
+        for rule in self.learning.values():
+            np.clip(rule.w, rule.low, rule.high, out=rule.w)
+
     def _state(self) -> dict[str, npt.NDArray[Any]]:
         state: dict[str, npt.NDArray[Any]] = {"ring": self.ring.copy(), "due": self.due.copy()}
         for i, n in enumerate(self.neurons):

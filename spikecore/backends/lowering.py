@@ -87,8 +87,8 @@ class LoweredProjection:
     weight : ndarray of float64, shape (M,) or (1,)
     delay : ndarray of uint32, shape (M,) or (1,)
         Ticks. Length 1: the same for all.
-    order : ndarray of int64, shape (M,)
-        Position of each synapse in the user's order.
+    order : ndarray of int64, shape (M,), or None
+        Position of each synapse in the user's order; None if it is the same.
     """
 
     name: str
@@ -101,13 +101,22 @@ class LoweredProjection:
     target: npt.NDArray[np.uint32]
     weight: FloatArray
     delay: npt.NDArray[np.uint32]
-    order: IndexArray
+    order: IndexArray | None
     plasticity: PairSTDP | None
 
     @property
     def size(self) -> int:
         """Number of synapses."""
         return int(self.target.size)
+
+    def in_given_order(self, values: FloatArray) -> FloatArray:
+        """Return one value per synapse, from row order to the user's order."""
+        spread = np.broadcast_to(values, (self.size,))
+        if self.order is None:
+            return spread.copy()
+        out = np.empty(self.size)
+        out[self.order] = spread
+        return out
 
     @property
     def source(self) -> IndexArray:
@@ -305,9 +314,9 @@ def _projection(
         target_size=n_target,
         port=target.ports.index(p.port),
         row=row,
-        target=post[order].astype(np.uint32),
-        weight=weight[order] if weight.size > 1 or p.plasticity else weight,
-        delay=delay[order] if delay.size > 1 else delay,
+        target=(post if order is None else post[order]).astype(np.uint32),
+        weight=weight if order is None or weight.size == 1 else weight[order],
+        delay=delay if order is None or delay.size == 1 else delay[order],
         order=order,
         plasticity=p.plasticity,
     )
@@ -315,14 +324,17 @@ def _projection(
 
 def _row_order(
     pre: IndexArray, post: IndexArray, delay: npt.NDArray[np.uint32], n_target: int
-) -> IndexArray:
-    """Return the permutation that sorts synapses by (source, delay, target), stably."""
+) -> IndexArray | None:
+    """Return the stable permutation that sorts synapses by (source, delay, target).
+
+    None if they are sorted already.
+    """
     if pre.size == 0:
-        return np.empty(0, np.int64)
+        return None
     step = np.diff(pre)
     same_delay = delay.size == 1
     if same_delay and np.all((step > 0) | ((step == 0) & (np.diff(post) >= 0))):
-        return np.arange(pre.size)
+        return None
     late = 0 if same_delay else delay
     return np.lexsort((post, np.broadcast_to(late, pre.shape), pre))
 

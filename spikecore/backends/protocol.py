@@ -105,8 +105,8 @@ class Session(Protocol):
         """Add source spikes at or after the current tick, by neuron number."""
         ...
 
-    def result(self) -> Result:
-        """Return everything recorded so far."""
+    def result(self, *, weights: bool = True) -> Result:
+        """Return everything recorded so far; ``weights=False`` leaves the weights out."""
         ...
 
     def weights(self, projection: int) -> npt.NDArray[np.float64]:

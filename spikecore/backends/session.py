@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -70,6 +71,10 @@ class SteppedSession:
         """Return states and queues to the start."""
         raise NotImplementedError
 
+    def _settle_weights(self) -> None:
+        """Bring plastic weights up to date with all post spikes so far."""
+        raise NotImplementedError
+
     def _state(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays that make up the dynamic state."""
         raise NotImplementedError
@@ -119,6 +124,8 @@ class SteppedSession:
 
     def clear(self) -> None:
         """Return states, traces, queues and clock to the start; keep the weights."""
+        if self.tick > 0:
+            self._settle_weights()
         self._start()
         self._reset()
 
@@ -137,23 +144,23 @@ class SteppedSession:
             )
         own[:] = values
 
-    def result(self) -> Result:
-        """Return everything recorded so far."""
+    def result(self, *, weights: bool = True) -> Result:
+        """Return everything recorded so far; ``weights=False`` leaves the weights out."""
         ticks = np.concatenate([_EMPTY, *(t for t, _ in self._spikes)])
         neurons = np.concatenate([_EMPTY, *(n for _, n in self._spikes)])
         spikes = {}
         for name, (start, size) in self.lowered.groups.items():
             own = (neurons >= start) & (neurons < start + size)
             spikes[name] = Spikes(ticks[own], neurons[own] - start, self.lowered.dt)
-        weights = {}
-        for i, p in enumerate(self.lowered.projections):
-            if p.plasticity is not None:
-                weights[p.name] = np.empty(p.size)
-                weights[p.name][p.order] = self.weights(i)
+        final = {
+            p.name: p.in_given_order(self.weights(i))
+            for i, p in enumerate(self.lowered.projections)
+            if weights and p.plasticity is not None
+        }
         self.counters["spikes"] = int(ticks.size)
         return Result(
             spikes=spikes,
-            weights=weights,
+            weights=final,
             ticks=self.tick,
             dt=self.lowered.dt,
             traces={
@@ -168,7 +175,7 @@ class SteppedSession:
                 "backend": self.backend,
                 "precision": self.options.precision,
                 "wall_s": round(self._wall, 6),
-                "versions": _versions(),
+                "versions": dict(_versions()),
             },
             notes=self.lowered.notes + self._late_notes(),
         )
@@ -245,6 +252,7 @@ class SteppedSession:
         return ()
 
 
+@cache
 def _versions() -> dict[str, str]:
     found = {}
     for name in ("spikecore", "numpy", "numba"):

@@ -257,6 +257,7 @@ def _learn(net: Net, st: State, rule: int, i: int, synapse: int, until: int, t: 
     With ``t`` negative there is no pre spike.
     """
     proj = net.rule[rule, L_PROJECTION]
+    j = np.int64(net.target[net.projection[proj, C_SYNAPSE] + synapse])
     w_at = net.projection[proj, C_WEIGHT] + synapse
     w = st.weight[w_at]
     values = net.rule[rule, L_VALUES]
@@ -267,7 +268,6 @@ def _learn(net: Net, st: State, rule: int, i: int, synapse: int, until: int, t: 
         lag = np.int64(
             net.delay[net.projection[proj, C_DELAY] + net.projection[proj, C_DELAY_STEP] * synapse]
         )
-    j = np.int64(net.target[net.projection[proj, C_SYNAPSE] + synapse])
     begin = net.rule[rule, L_HISTORY_0] + j * net.rule[rule, L_HISTORY]
     end = begin + st.post[net.rule[rule, L_POST] + j, 1]
     while end > begin and st.history_tick[end - 1] + lag > until:
@@ -304,8 +304,12 @@ def _learn_row(net: Net, st: State, rule: int, own: int, until: int, t: int) -> 
     """Bring row ``own`` up to date, then (``t`` not negative) a pre spike in ``t``."""
     i = net.rule[rule, L_PRE] + own
     row = net.projection[net.rule[rule, L_PROJECTION], C_ROW] + own
-    for synapse in range(net.row[row], net.row[row + 1]):
-        _learn(net, st, rule, i, synapse, until, t)
+    first = net.projection[net.rule[rule, L_PROJECTION], C_SYNAPSE]
+    silent = t < 0 and st.pre_trace[i] == 0  # a row that never fired has nothing to learn
+    for synapse in range(net.row[row], net.row[row] if silent else net.row[row + 1]):
+        post = net.rule[rule, L_POST] + np.int64(net.target[first + synapse])
+        if t >= 0 or st.post[post, 1] > 0:
+            _learn(net, st, rule, i, synapse, until, t)
     st.pre[i, 1] = max(st.pre[i, 1], until)
     if t >= 0:
         trace = net.real[0]

@@ -170,6 +170,14 @@ class EventSession(SteppedSession):
             rows = slice(rule[L.PRE_0], rule[L.PRE_0] + rule[L.N_PRE])
             self.state.pre[rows, 1] = self.tick - 1
 
+    def _settle_weights(self) -> None:
+        if self._rule_of:
+            self._order(kernels.FLUSH, self.state)
+            for i in self._rule_of:
+                rule, own = self.lowered.projections[i].plasticity, self._projection_weights[i]
+                if rule is not None and rule.clamp == "update":
+                    np.clip(own, *rule.bounds, out=own)
+
     def _state(self) -> dict[str, npt.NDArray[Any]]:
         return {
             name: array.copy()
