@@ -1,0 +1,181 @@
+"""Figures. The only file that imports matplotlib."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from spikecore.events import Spikes
+from spikecore.files import atomic_write
+from spikecore.memory.cam import Episode
+from spikecore.memory.demo import PICTURES, REPLACEMENT, Step, Story
+from spikecore.results import Result
+
+__all__ = ["demo", "episodes", "raster", "save"]
+
+INK, PALE, SIGNAL = "#20303c", "#d8dee3", "#c8442f"
+_GAP = 4  # ms between operations drawn side by side
+_COLOURS = ("#31688e", "#35b779", "#443983", "#90643c", "#7a0403", "#21918c")
+
+
+def save(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write ``figure`` as a PNG, atomically.
+
+    Raises
+    ------
+    FileRefused
+        If the file cannot be written.
+    """
+    FigureCanvasAgg(figure)
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png", dpi=110)
+
+
+def raster(result: Result, groups: Sequence[str] | None = None, title: str = "") -> Figure:
+    """Draw the spikes of a run, one band for each group.
+
+    Parameters
+    ----------
+    result : Result
+        The run.
+    groups : sequence of str, optional
+        Which groups, from top to bottom. Default: all that spiked.
+    title : str
+        Above the picture.
+    """
+    names = list(groups) if groups else [n for n, s in result.spikes.items() if len(s)]
+    figure = Figure(figsize=(9, 0.8 + 0.55 * max(len(names), 1)), layout="constrained")
+    axes = figure.subplots()
+    _bands(axes, names, [(0.0, result.spikes)])
+    axes.set_xlim(0, result.duration)
+    axes.set_title(title, loc="left", fontsize=10)
+    return figure
+
+
+def episodes(shown: Sequence[Episode], title: str = "") -> Figure:
+    """Draw the spikes of operations of a CA3 memory, one after the other."""
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    axes = figure.subplots()
+    _episode_bands(axes, [(episode.operation, episode) for episode in shown])
+    axes.set_title(title, loc="left", fontsize=10)
+    return figure
+
+
+def demo(story: Story) -> Figure:
+    """Draw the demo: what was stored, what was shown, what came back, and the spikes."""
+    recalls = [step for step in story.steps if step.covered is not None]
+    figure = Figure(figsize=(12, 11), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=(1.05, 1))
+    grid = top.subplots(3, len(recalls))
+    for column, step in enumerate(recalls):
+        _recall_column(grid[:, column], step, replaced=column >= len(PICTURES))
+    for row, label in enumerate(("stored", "shown", "recalled")):
+        grid[row, 0].set_ylabel(label, fontsize=11)
+    top.suptitle("A spiking CA3 memory: pictures recalled from one half", fontsize=13)
+    axes = bottom.subplots()
+    chosen = [
+        (step.label.replace(" ", "\n", 1), step.report.episodes[0]) for step in _chosen(story)
+    ]
+    _episode_bands(axes, chosen)
+    axes.set_title(
+        f"Every operation ran as spikes: {story.spikes} in "
+        f"{story.model_ms:g} ms of model time; some of them:",
+        loc="left",
+        fontsize=10,
+    )
+    return figure
+
+
+def _chosen(story: Story) -> list[Step]:
+    """Pick a store, a recall, the replacement, its recall, a forget and what is left."""
+    number = len(PICTURES)
+    stored = [s for s in story.steps[:number] if s.cue == "key"]
+    recalled = [s for s in story.steps[number : 2 * number] if s.cue == "key"]
+    rest = [s for s in story.steps[2 * number :] if s.report.episodes]
+    return [*stored, *recalled, *rest]
+
+
+def _recall_column(column: npt.NDArray[Any], step: Step, *, replaced: bool) -> None:
+    original = REPLACEMENT if replaced and step.shown is not None else PICTURES[step.cue]
+    gone = replaced and step.shown is None
+    _picture(column[0], original, "old " + step.cue if gone else step.cue, crossed=gone)
+    assert step.covered is not None
+    _picture(column[1], original, "", seen=step.covered)
+    if step.shown is None:
+        _picture(column[2], np.zeros_like(original), "no match")
+    else:
+        answer = step.report.best
+        assert answer is not None
+        verdict = "exact" if step.missing == 0 else f"{step.missing} pixels wrong"
+        _picture(column[2], step.shown, f"{answer.cue}, {verdict}")
+
+
+def _picture(
+    axes: Axes,
+    picture: npt.NDArray[np.bool_],
+    title: str,
+    *,
+    seen: npt.NDArray[np.bool_] | None = None,
+    crossed: bool = False,
+) -> None:
+    """Draw a picture; what is not ``seen`` of it is pale."""
+    shade = np.where(picture, 1.0, 0.0)
+    if seen is not None:
+        shade = np.where(picture & ~seen, 0.18, shade)
+    axes.imshow(shade, cmap="Greys", vmin=0, vmax=1.15, interpolation="nearest")
+    if crossed:
+        height, width = picture.shape
+        axes.plot([0, width - 1], [height - 1, 0], color=SIGNAL, linewidth=2)
+    axes.set_title(title, fontsize=9)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_color(PALE)
+
+
+def _episode_bands(axes: Axes, shown: Sequence[tuple[str, Episode]]) -> None:
+    """Draw episodes side by side, each with its name on top."""
+    names = list(shown[0][1].result.spikes)
+    names = [n for n in names if any(len(e.result.spikes[n]) for _, e in shown)]
+    start, parts = 0.0, []
+    for number, (label, episode) in enumerate(shown):
+        parts.append((start, episode.result.spikes))
+        axes.text(start, len(names) + 0.15, label, fontsize=8, va="bottom", color=INK)
+        if number:
+            axes.axvline(start - _GAP / 2, color=PALE, linewidth=1)
+        start += episode.model_ms + _GAP
+    _bands(axes, names, parts)
+    axes.set_xlim(-1, start)
+    axes.set_ylim(-0.1, len(names) + 1.0)
+    axes.set_xlabel("model time, ms (each operation starts at rest)")
+
+
+def _bands(
+    axes: Axes, names: Sequence[str], parts: Sequence[tuple[float, Mapping[str, Spikes]]]
+) -> None:
+    """Draw one band for each group; neurons spread evenly over its height."""
+    for band, name in enumerate(reversed(names)):
+        size = 1 + max((int(s[name].neurons.max(initial=0)) for _, s in parts), default=0)
+        for start, spikes in parts:
+            own = spikes[name]
+            height = band + 0.1 + 0.8 * (own.neurons + 0.5) / size
+            axes.plot(
+                own.times + start,
+                height,
+                ".",
+                markersize=3 if size > 8 else 5,  # noqa: PLR2004
+                color=_COLOURS[band % len(_COLOURS)],
+            )
+        axes.axhline(band, color=PALE, linewidth=0.6)
+    axes.set_yticks(np.arange(len(names)) + 0.5, list(reversed(names)), fontsize=8)
+    axes.set_ylim(0, len(names))
+    axes.set_xlabel("model time, ms")
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
