@@ -72,7 +72,8 @@ def demo(story: Story) -> Figure:
     """Draw the demo: what was stored, what was shown, what came back, and the spikes."""
     recalls = [step for step in story.steps if step.covered is not None]
     figure = Figure(figsize=(12, 11), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=(1.05, 1))
+    halves: Any = figure.subfigures(2, 1, height_ratios=(1.05, 1))
+    top, bottom = halves
     grid = top.subplots(3, len(recalls))
     for column, step in enumerate(recalls):
         _recall_column(grid[:, column], step, replaced=column >= len(PICTURES))

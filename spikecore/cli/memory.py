@@ -22,7 +22,7 @@ FILE = click.argument("file", type=click.Path(path_type=Path))
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """A memory in spikes: store content under names, recall it from any fragment, forget it.
+    r"""Store content under names in spikes, recall it from any fragment, forget it.
 
     \b
     spikecore memory init fruit.mem --flags red,yellow,round,long,sweet

@@ -1,4 +1,4 @@
-"""``spikecore memory replay`` and ``stress``: is the memory right?"""
+"""``spikecore memory replay`` and ``stress``: whether the memory is right."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from spikecore.memory.recording import as_layout
 __all__ = ["replay_command", "stress_command"]
 
 DIFFERENT = 1
+INTERRUPTED = 130
 
 
 @click.command("replay")
@@ -34,12 +35,13 @@ def replay_command(
     """
     recording = Recording.load(file)
     result, difference = replay(recording, preset=preset, backend=backend)
-    layout = as_layout(result)
+    layout = as_layout(result, recording)
     if not compare:
         lines = [
             f"{name:<12} {neuron:>4}: {', '.join(map(str, times))}"
             for name, trains in layout.items()
             for neuron, times in trains.items()
+            if times
         ]
         output.answer(
             "\n".join(lines),
@@ -94,7 +96,9 @@ def replay_command(
 @click.option("--seed", default=1, show_default=True)
 @backend_option
 @output_options
+@click.pass_context
 def stress_command(
+    ctx: click.Context,
     cues: int,
     bits: int,
     operations: int,
@@ -142,9 +146,12 @@ def stress_command(
         rows,
     )
     output.answer(
-        f"wrong answers: {report.wrong_total} of {operations} "
-        f"({report.wrong_total / operations:.1%}); output spikes: {report.missing_spikes} "
-        f"missing, {report.extra_spikes} extra; {report.model_ms / 1000:g} s model time in "
-        f"{report.wall_s:.2f} s",
+        f"wrong answers: {report.wrong_total} of {report.operations} "
+        f"({report.wrong_total / max(report.operations, 1):.1%}); output spikes: "
+        f"{report.missing_spikes} missing, {report.extra_spikes} extra; "
+        f"{report.model_ms / 1000:g} s model time in {report.wall_s:.2f} s",
         report.as_dict(),
     )
+    if report.status == "interrupted":
+        click.echo("interrupted: these are the operations that were finished", err=True)
+        ctx.exit(INTERRUPTED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
 import click
 import numpy as np
@@ -86,7 +87,7 @@ def demo_command(out: Path, seed: int, backend: str, output: Output) -> None:
     )
 
 
-def _plotting():  # type: ignore[no-untyped-def]
+def _plotting() -> ModuleType:
     try:
         from spikecore import plot
     except ImportError as error:

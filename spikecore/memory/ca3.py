@@ -306,8 +306,9 @@ def _backward_path(shape: CA3Shape) -> list[Part]:
     """Content to cue (S2), and the inhibition that lets only one cue learn."""
     w2, others = shape.backward_weight, AllToAll(self_connections=False)
     silence = w2 * shape.bits
-    # The teacher must win against the threshold's inhibition while old content passes by.
-    teacher = silence + _SPIKE if shape.threshold > 0 else _SPIKE
+    # The teacher must win against the threshold's inhibition while old content passes by, and
+    # against what is left of the inhibition by all cues that a completed query recalled.
+    teacher = silence + _SPIKE if shape.threshold > 0 or shape.completion else _SPIKE
     parts: list[Part] = [
         _static("CueCue", "CueCont", OneToOne(), teacher, 2, label="teacher"),
         _static("CueCue", "CueCont", others, silence, 3, inhibits=True, label="others"),
@@ -346,7 +347,7 @@ def _output_path() -> list[Part]:
 
 
 def _completion(shape: CA3Shape) -> list[Part]:
-    """A cue recalled from content, and only such a one, recalls its content."""
+    """Return what lets a cue recalled from content (and only such a one) recall its content."""
     return [
         _static("CueCont", "Compl", OneToOne(), _SPIKE, 1),
         _static("CueCue", "Compl", AllToAll(), 2 * _SPIKE, 3, inhibits=True),
@@ -355,7 +356,7 @@ def _completion(shape: CA3Shape) -> list[Part]:
 
 
 def _forget_line() -> list[Part]:
-    """Opens the gate as content would, so that a held cue erases both its associations."""
+    """Return an input that opens the gate without content, so that a held cue is erased."""
     return [
         Input("INforget", 1),
         _static("INforget", "ContCondInt", OneToOne(), _SPIKE, 1),

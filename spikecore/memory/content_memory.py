@@ -267,15 +267,9 @@ class ContentMemory:
             If only certain cues are allowed and this is not one of them.
         """
         name, bits = self._name(cue), self.codec.encode(content)
+        self._check_store(name, overwrite)  # before the file is touched, and again once it is held
         with self._writing(f"store {name!r}"):
-            used = name in self._names
-            if used and not overwrite:
-                raise InvalidInput(
-                    "store",
-                    f"{name!r} holds something already",
-                    fix="forget it first, choose another cue, or allow overwriting",
-                )
-            number = self._names[name] if used else self._free_number(name)
+            number, used = self._check_store(name, overwrite), name in self._names
             episode = self._device().learn(number, bits)
             self._names.pop(name, None)  # the most recent comes last
             self._names[name] = number
@@ -362,9 +356,9 @@ class ContentMemory:
             If nothing is stored under that name.
         """
         name = self._name(cue)
+        self._check_known(name)
         with self._writing(f"forget {name!r}"):
-            if name not in self._names:
-                raise UnknownName("forget", name, self._names)
+            self._check_known(name)
             episode = self._device().erase(self._names.pop(name))
             return self._changed("forget", "forgotten", name, [episode])
 
@@ -372,9 +366,7 @@ class ContentMemory:
 
     def cues(self) -> tuple[str, ...]:
         """Return the names in use, oldest first."""
-        if self.file is not None and not self._fresh():
-            return tuple(self.file.names())
-        return tuple(self._names)
+        return tuple(self._current_names())
 
     def __len__(self) -> int:
         return len(self.cues())
@@ -539,12 +531,28 @@ class ContentMemory:
             raise UnknownName("cue", name, self.cue_names)
         return name
 
-    def _free_number(self, name: str) -> int:
+    def _check_known(self, name: str) -> None:
+        """Raise if nothing is stored under ``name``."""
+        names = self._current_names()
+        if name not in names:
+            raise UnknownName("forget", name, names)
+
+    def _check_store(self, name: str, overwrite: bool) -> int:
+        """Return the neuron that ``name`` gets, or say why it gets none."""
+        names = self._current_names()
+        if name in names:
+            if not overwrite:
+                raise InvalidInput(
+                    "store",
+                    f"{name!r} holds something already",
+                    fix="forget it first, choose another cue, or allow overwriting",
+                )
+            return names[name]
         if self.cue_names:
             return self.cue_names.index(name)
         number = self._spare_number()
         if number is None:
-            oldest = next(iter(self._names))
+            oldest = next(iter(names))
             raise InvalidInput(
                 "store",
                 f"the memory is full: all {self.shape.cues} cues are in use",
@@ -553,6 +561,12 @@ class ContentMemory:
                 "in use to replace it, or make a larger memory",
             )
         return number
+
+    def _current_names(self) -> dict[str, int]:
+        """Return the names in use, as the file has them now."""
+        if self.file is not None and not self._fresh():
+            self._names = self.file.names()
+        return self._names
 
     def _spare_number(self) -> int | None:
         used = set(self._names.values())

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,12 @@ class Recording:
     content_train: Train
     outputs: Mapping[str, Spikes]
 
+    def size_of(self, population: str) -> int:
+        """Return the number of neurons of a population."""
+        if population == "ContCondInt":
+            return 1
+        return self.cues if population in _CUE_SIDE else self.bits
+
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Recording:
         """Read a JSON file with ``meta``, ``inputs`` and (optionally) ``outputs``.
@@ -76,19 +82,19 @@ class Recording:
                     f"outputs.{name} is not a population of the memory",
                     fix=f"use {', '.join(POPULATIONS)}",
                 )
-        size = {name: cues if name in _CUE_SIDE else bits for name in POPULATIONS}
-        size["ContCondInt"] = 1
-        return cls(
+        inputs_only = cls(
             cues,
             bits,
             duration,
             _train(inputs, "cue", cues, place),
             _train(inputs, "cont", bits, place),
-            {
-                name: _spikes(_train(outputs, name, size[name], place), size[name])
-                for name in outputs
-            },
+            {},
         )
+        recorded = {}
+        for name in outputs:
+            size = inputs_only.size_of(name)
+            recorded[name] = _spikes(_train(outputs, name, size, place), size)
+        return replace(inputs_only, outputs=recorded)
 
 
 def replay(
@@ -140,16 +146,17 @@ def spike_digest(spikes: Mapping[str, Spikes]) -> str:
     return hashlib.sha256(json.dumps(triples).encode()).hexdigest()
 
 
-def as_layout(result: Result) -> dict[str, dict[str, list[int]]]:
-    """Return the spikes of all populations in the layout of a recording's ``outputs``."""
+def as_layout(result: Result, recording: Recording) -> dict[str, dict[str, list[int]]]:
+    """Return the spikes of all populations in the layout of a recording's ``outputs``.
+
+    Every neuron has an entry, silent ones an empty list.
+    """
     layout = {}
     for name in POPULATIONS:
-        trains: dict[str, list[int]] = {}
-        for tick, neuron in zip(
-            result.spikes[name].ticks, result.spikes[name].neurons, strict=True
-        ):
-            trains.setdefault(str(neuron), []).append(int(tick))
-        layout[name] = {key: trains[key] for key in sorted(trains, key=int)}
+        own = result.spikes[name]
+        layout[name] = {
+            str(n): own.ticks[own.neurons == n].tolist() for n in range(recording.size_of(name))
+        }
     return layout
 
 

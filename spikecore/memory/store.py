@@ -216,6 +216,7 @@ class MemoryFile:
             except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
+                self._db.execute("DELETE FROM writer")
                 raise
 
     def write_rows(self, rows: Iterable[CueRow]) -> None:
