@@ -9,6 +9,7 @@ forget line) is this project's own; docs/memory tells why each change is there.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from spikecore.errors import InvalidInput, UnknownName
@@ -133,8 +134,9 @@ class CA3Shape:
     Raises
     ------
     InvalidInput, UnknownName
-        If a size is not a positive integer, the threshold is outside 0 .. 1, or the
-        preset does not exist.
+        If a size is not a positive integer or too large for ``robust`` (12 326 bits, 6163
+        with a backward weight of 12), the threshold is outside 0 .. 1, or the preset
+        does not exist.
     """
 
     cues: int
@@ -160,6 +162,16 @@ class CA3Shape:
         if not _SPIKE <= self.backward_weight <= 2 * _SPIKE:
             raise InvalidInput(
                 "CA3 memory: backward_weight", "must lie in 6 .. 12 nA", got=self.backward_weight
+            )
+        # What the teacher, the strongest input, leaves behind two ticks later must not fire again.
+        left = math.exp(-2.0 / self.parameters.gate_tau_syn)
+        most = int((FIRING_WEIGHT / left - _SPIKE) / self.backward_weight)
+        if self.preset == "robust" and self.bits > most:
+            raise InvalidInput(
+                "CA3 memory: bits",
+                f"must not exceed {most}: the currents of more would fire neurons twice",
+                got=self.bits,
+                fix="use a smaller picture, a shorter text or fewer flags",
             )
 
     @property

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from spikecore.errors import InvalidInput
+from spikecore.errors import InvalidInput, SpikecoreError
 from spikecore.memory.ca3 import FIRING_WEIGHT, CA3Shape, ca3_network
 from spikecore.quantities import ms
 from spikecore.results import Result
@@ -197,6 +197,8 @@ class CA3Memory:
         w2 = self.shape.backward_weight
         weight = self.shape.threshold * w2
         if needed is not None:
+            if isinstance(needed, bool) or not isinstance(needed, int | np.integer):
+                raise InvalidInput("query: needed", "must be an integer", got=repr(needed))
             if not 1 <= needed <= size:
                 raise InvalidInput("query: needed", f"must lie in 1 .. {size}", got=needed)
             weight = max(0.0, ((needed - 0.5) * w2 - FIRING_WEIGHT) / size)
@@ -224,6 +226,10 @@ class CA3Memory:
             simulation.feed("INforget", np.array([1.0]) * ms, np.array([0]))
         result = simulation.run(_SETTLE[self.shape.preset] * ms, weights=False)
         simulation.clear()  # the next operation finds the network at rest
+        if result.status != "complete":
+            raise SpikecoreError(
+                f"CA3 memory: {operation}", f"the run was {result.status}: {result.message}"
+            )
         cues = result.spikes["OUTcue"].between(read[0], read[0] + 1).neurons
         content = result.spikes["OUTcont"].between(read[1], read[1] + 1).neurons
         return Episode(

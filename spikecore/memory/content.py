@@ -101,19 +101,23 @@ class Flags:
     kind = "flags"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "names", tuple(self.names))
+        if isinstance(self.names, str) or not all(isinstance(name, str) for name in self.names):
+            raise InvalidInput("flags", "must be a list of names", got=repr(self.names))
+        object.__setattr__(self, "names", tuple(name.strip() for name in self.names))
         if not self.names:
             raise InvalidInput(
                 "flags", "need at least one name", fix="e.g. --flags red,round,sweet"
             )
+        _check_bits(len(self.names))
+        seen: set[str] = set()
         for i, name in enumerate(self.names):
-            if not name.strip() or not name.isprintable() or "," in name:
+            if not name or not name.isprintable() or "," in name:
                 raise InvalidInput(
                     "flags", "names must be printable text without commas", got=repr(name), index=i
                 )
-            if name in self.names[:i]:
+            if name in seen:
                 raise InvalidInput("flags", "names must differ", got=repr(name), index=i)
-        _check_bits(len(self.names))
+            seen.add(name)
 
     @property
     def size(self) -> int:
@@ -130,7 +134,9 @@ class Flags:
         InvalidInput
             If there are none.
         """
-        given = content.split(",") if isinstance(content, str) else list(content)
+        given = content.split(",") if isinstance(content, str) else content
+        if not isinstance(given, Iterable) or not all(isinstance(name, str) for name in given):
+            raise InvalidInput("content", "must be names of flags", got=repr(content))
         names = [name.strip() for name in given if name.strip()]
         for name in names:
             if name not in self.names:
@@ -211,21 +217,18 @@ class Text:
     def fragments(self, fragment: str) -> list[Fragment]:
         """Return the readings of a fragment of text.
 
-        ``?`` stands for one unknown character; with it the fragment begins where the
-        text begins. Without it the fragment may be anywhere: one reading per position.
+        ``?`` stands for one unknown byte (a letter like é has two); with it the fragment
+        begins where the text begins. Without it the fragment may be anywhere: one
+        reading per position.
 
         Raises
         ------
         InvalidInput
             If it is empty, too long, or all unknown.
         """
+        data = list(self._bytes(fragment))
         if "?" in fragment:
-            known: list[int | None] = []
-            for character in fragment:
-                known.extend([None] if character == "?" else character.encode())
-            if len(known) > self.length:
-                raise self._too_long(fragment, len(known))
-            bits = self._at(known, 0)
+            bits = self._at([None if byte == ord("?") else byte for byte in data], 0)
             if not bits:
                 raise InvalidInput(
                     "fragment",
@@ -234,7 +237,6 @@ class Text:
                     fix="give at least one",
                 )
             return [Fragment(bits)]
-        data = list(self._bytes(fragment))
         return [
             Fragment(self._at(data, start), f"at position {start}")
             for start in range(self.length - len(data) + 1)
@@ -265,7 +267,12 @@ class Text:
     def _bytes(self, content: object) -> bytes:
         if not isinstance(content, str):
             raise InvalidInput("content", "must be text", got=type(content).__name__)
-        data = content.encode()
+        try:
+            data = content.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidInput(
+                "content", "holds a character that is not text", got=repr(content)
+            ) from error
         if not data:
             raise InvalidInput("content", "is empty: nothing would spike")
         if len(data) > self.length:
@@ -384,16 +391,18 @@ def read_picture(path: str | os.PathLike[str]) -> Picture:
     InvalidInput
         If the file is missing or not a picture.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         with Image.open(path) as image:
+            if image.mode.startswith("I;16"):  # Pillow would cut 16 bits off at 255
+                return np.asarray(image) < 128 * 256
             layer = image.convert("RGBA")
             paper = Image.new("RGBA", layer.size, "white")
             grey = np.asarray(Image.alpha_composite(paper, layer).convert("L"))
     except FileNotFoundError:
         raise InvalidInput("image", "file does not exist", got=os.fspath(path)) from None
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except Exception as error:  # whatever Pillow raises over foreign bytes
         raise InvalidInput(
             "image", "cannot be read", got=f"{os.fspath(path)}: {error}", fix="give a PNG file"
         ) from error

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 import spikecore
-from spikecore.errors import InvalidInput, UnknownName
+from spikecore.errors import FileRefused, InvalidInput, UnknownName
 from spikecore.memory.ca3 import FIRING_WEIGHT, CA3Shape
 from spikecore.memory.cam import CA3Memory, Episode
 from spikecore.memory.content import Codec, codec_from_dict
@@ -162,7 +162,8 @@ class ContentMemory:
             codec.size,
             preset,
             threshold=min(self.threshold, 0.9),
-            completion=True,
+            # The long windows of "published" would mix up the memories that answer together.
+            completion=preset == "robust",
             backward_weight=12.0,
             forget_line=True,
         )
@@ -221,15 +222,24 @@ class ContentMemory:
             If the file is missing, damaged, of another kind or version.
         """
         file = MemoryFile(path, timeout=timeout)
-        s = file.settings()
-        memory = cls(
-            codec_from_dict(s["codec"]),
-            s["cues"],
-            cue_names=s["cue_names"],
-            preset=s["preset"],
-            threshold=s["threshold"],
-            backend=backend,
-        )
+        try:
+            s = file.settings()
+            memory = cls(
+                codec_from_dict(s["codec"]),
+                s["cues"],
+                cue_names=s["cue_names"],
+                preset=s["preset"],
+                threshold=s["threshold"],
+                backend=backend,
+            )
+        except FileRefused:
+            file.close()
+            raise
+        except (KeyError, TypeError, AttributeError, InvalidInput) as error:
+            file.close()
+            raise FileRefused(
+                os.fspath(path), f"holds damaged settings: {error}", fix="restore a copy"
+            ) from error
         memory.file = file
         return memory
 
@@ -290,7 +300,7 @@ class ContentMemory:
         with self._reading(f"recall {name!r}"):
             number = self._names.get(name)
             if number is None:
-                number = self._spare_number()
+                number = self._unused_number(name)
             episodes = [] if number is None else [self._device().recall(number)]
             answers: list[Answer] = []
             if name in self._names and episodes[0].bits:
@@ -334,7 +344,7 @@ class ContentMemory:
                 episode = device.query(reading.bits, needed)
                 episodes.append(episode)
                 for number in episode.cues:
-                    if len(episode.cues) == 1:
+                    if self.shape.completion and len(episode.cues) == 1:
                         whole[number] = episode.bits  # completed by the network itself
                     elif number not in whole:
                         episodes.append(device.recall(number))
@@ -397,10 +407,18 @@ class ContentMemory:
         shape = self.shape
         forward, backward = np.zeros((shape.cues, shape.bits)), np.zeros((shape.bits, shape.cues))
         if self.file is not None:
-            self._revision = self.file.revision()
-            for row in self.file.rows(shape.bits):
+            with self.file.steady():
+                self._revision = self.file.revision()
+                rows, names = self.file.rows(shape.bits), self.file.names()
+            for row in rows:
+                if row.number not in range(shape.cues):
+                    raise FileRefused(
+                        str(self.file.path),
+                        f"is damaged: cue {row.number} of {shape.cues}",
+                        fix="restore a copy",
+                    )
                 forward[row.number], backward[:, row.number] = row.forward, row.backward
-            self._names = self.file.names()
+            self._names = names
         if self._ca3 is not None:
             self._ca3.load(forward, backward)
             self._known = (forward, backward)
@@ -490,15 +508,15 @@ class ContentMemory:
     ) -> None:
         assert self.file is not None
         by_number = {number: name for name, number in self._names.items()}
-        kept = {row.number: row for row in self.file.rows(self.shape.bits)}
+        kept = self.file.held()
         numbers = set(np.flatnonzero(moved).tolist())
         if report.cue in self._names:
             numbers.add(self._names[report.cue])
-        numbers |= {n for n, row in kept.items() if row.name is not None and n not in by_number}
+        numbers |= {n for n, (name, _) in kept.items() if name is not None and n not in by_number}
         rows = []
         for n in sorted(numbers):
-            name, before = by_number.get(n), kept.get(n)
-            stored_at = before.stored_at if before is not None and before.name == name else None
+            name, (old, stored_at) = by_number.get(n), kept.get(n, (None, None))
+            stored_at = stored_at if old == name else None
             if report.operation == "store" and name == report.cue:
                 stored_at = now()
             rows.append(CueRow(n, name, stored_at, new[0][n], new[1][:, n]))
@@ -548,9 +566,7 @@ class ContentMemory:
                     fix="forget it first, choose another cue, or allow overwriting",
                 )
             return names[name]
-        if self.cue_names:
-            return self.cue_names.index(name)
-        number = self._spare_number()
+        number = self._unused_number(name)
         if number is None:
             oldest = next(iter(names))
             raise InvalidInput(
@@ -568,7 +584,10 @@ class ContentMemory:
             self._names = self.file.names()
         return self._names
 
-    def _spare_number(self) -> int | None:
+    def _unused_number(self, name: str) -> int | None:
+        """Return the neuron for a name that is not in use, None if all neurons are taken."""
+        if self.cue_names:
+            return self.cue_names.index(name)
         used = set(self._names.values())
         return next((n for n in range(self.shape.cues) if n not in used), None)
 
@@ -614,13 +633,17 @@ def _checked_threshold(threshold: object) -> float:
 def _checked_names(names: Sequence[str] | None) -> tuple[str, ...] | None:
     if names is None:
         return None
+    if isinstance(names, str):
+        raise InvalidInput("cue names", "must be a list of names", got=repr(names))
+    checked: list[str] = []
     for i, name in enumerate(names):
-        if not name.strip() or not name.isprintable():
+        if not isinstance(name, str) or not name.strip() or not name.isprintable():
             raise InvalidInput(
                 "cue names", "must be printable text, not empty", got=repr(name), index=i
             )
-        if name in names[:i]:
+        if name.strip() in checked:
             raise InvalidInput("cue names", "must differ", got=repr(name), index=i)
-    if not names:
+        checked.append(name.strip())
+    if not checked:
         raise InvalidInput("cue names", "need at least one")
-    return tuple(name.strip() for name in names)
+    return tuple(checked)

@@ -12,7 +12,7 @@ import os
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ FloatArray = npt.NDArray[np.float64]
 
 APPLICATION_ID = 0x53504B43  # "SPKC"
 VERSION = 1
+_DURABLE = "PRAGMA synchronous = FULL"
 _MAGIC = b"SQLite format 3\0"
 
 _SCHEMA = """
@@ -94,9 +95,14 @@ class MemoryFile:
     def __init__(self, path: str | os.PathLike[str], *, timeout: float = 5.0) -> None:
         self.path = Path(path)
         self._check_kind()
-        self._db = _connect(self.path, timeout)
-        with self._translated():
-            self._check_version()
+        self._db = sqlite3.connect(self.path, timeout=timeout, isolation_level=None)
+        try:
+            with self._translated():
+                self._db.execute(_DURABLE)
+                self._check_version()
+        except BaseException:
+            self._db.close()
+            raise
 
     @classmethod
     def create(
@@ -118,15 +124,15 @@ class MemoryFile:
         draft = target.with_name(f".{target.name}.{os.getpid()}.new")
         draft.unlink(missing_ok=True)
         try:
-            db = _connect(draft, timeout)
-            db.executescript(_SCHEMA)
-            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version = {VERSION}")
-            db.executemany(
-                "INSERT INTO setting VALUES (?, ?)",
-                [(name, json.dumps(value)) for name, value in settings.items()],
-            )
-            db.close()
+            with closing(sqlite3.connect(draft, isolation_level=None)) as db:
+                db.execute(_DURABLE)
+                db.executescript(_SCHEMA)
+                db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                db.execute(f"PRAGMA user_version = {VERSION}")
+                db.executemany(
+                    "INSERT INTO setting VALUES (?, ?)",
+                    [(name, json.dumps(value)) for name, value in settings.items()],
+                )
             os.link(draft, target)  # fails if someone was quicker, unlike a rename
         except FileExistsError:
             raise FileRefused(
@@ -150,7 +156,7 @@ class MemoryFile:
         """Return what :meth:`create` was given."""
         with self._translated():
             rows = self._db.execute("SELECT name, value FROM setting").fetchall()
-            return {name: json.loads(value) for name, value in rows}
+            return {name: self._parsed(value) for name, value in rows}
 
     def revision(self) -> int:
         """Return a number that changes whenever another connection has written."""
@@ -164,7 +170,30 @@ class MemoryFile:
             rows = self._db.execute(
                 "SELECT name, number FROM cue WHERE name IS NOT NULL ORDER BY stored_at, number"
             )
-            return dict(rows.fetchall())
+            names: dict[str, int] = dict(rows.fetchall())
+        for name, number in names.items():
+            if not isinstance(name, str) or not isinstance(number, int):
+                raise self._damaged(f"a cue {name!r} with number {number!r}")
+        return names
+
+    def held(self) -> dict[int, tuple[str | None, str | None]]:
+        """Return name and time of each cue in the file, without its weights."""
+        with self._translated():
+            rows = self._db.execute("SELECT number, name, stored_at FROM cue")
+            return {number: (name, at) for number, name, at in rows}
+
+    @contextmanager
+    def steady(self) -> Iterator[None]:
+        """See the file as of one moment while the block reads several things."""
+        if self._db.in_transaction:
+            yield
+            return
+        with self._translated():
+            self._db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._db.execute("COMMIT")
 
     def rows(self, bits: int) -> list[CueRow]:
         """Return all cues that have weights or a name."""
@@ -183,10 +212,10 @@ class MemoryFile:
             rows = self._db.execute(
                 "SELECT at, operation, cue, detail FROM history ORDER BY id DESC LIMIT ?", (limit,)
             )
-            return [
-                {"at": at, "operation": operation, "cue": cue, **json.loads(detail)}
-                for at, operation, cue, detail in rows
-            ]
+            found = [(*row[:3], self._parsed(row[3])) for row in rows]
+        if not all(isinstance(detail, dict) for *_, detail in found):
+            raise self._damaged("an entry of the history without details")
+        return [{"at": at, "operation": op, "cue": cue, **detail} for at, op, cue, detail in found]
 
     # -- writing --------------------------------------------------------------------
 
@@ -204,20 +233,30 @@ class MemoryFile:
         with self._translated():
             # Announced in a transaction of its own, so that a process that waits can
             # read who it is waiting for.
-            self._begin()
-            self._db.execute("DELETE FROM writer")
-            self._db.execute("INSERT INTO writer VALUES (?, ?, ?)", (os.getpid(), command, now()))
-            self._db.execute("COMMIT")
-            self._begin()
+            with self._held():
+                self._db.execute("DELETE FROM writer")
+                self._db.execute(
+                    "INSERT INTO writer VALUES (?, ?, ?)", (os.getpid(), command, now())
+                )
             try:
-                yield
-                self._db.execute("DELETE FROM writer")
-                self._db.execute("COMMIT")
+                with self._held():
+                    yield
+                    self._db.execute("DELETE FROM writer")
             except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                self._db.execute("DELETE FROM writer")
+                with suppress(sqlite3.Error):  # the first error is the one that matters
+                    self._db.execute("DELETE FROM writer WHERE pid = ?", (os.getpid(),))
                 raise
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        self._begin()
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
 
     def write_rows(self, rows: Iterable[CueRow]) -> None:
         """Write cues, inside :meth:`transaction`."""
@@ -286,7 +325,28 @@ class MemoryFile:
                 f"is of version {found}, this program reads {VERSION}",
                 fix="use the spikecore that wrote it, or a newer one",
             )
+        self._db.execute("BEGIN")  # from the first reading on, nobody else writes
         self._db.execute("SELECT count(*) FROM setting").fetchone()
+        pages, page = (
+            self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size")
+        )
+        size = self.path.stat().st_size
+        self._db.execute("COMMIT")
+        if size < pages * page:  # SQLite takes what is missing from the last page as zeros
+            raise FileRefused(
+                str(self.path),
+                f"is truncated: {size} bytes of {pages * page}",
+                fix="restore a copy",
+            )
+
+    def _parsed(self, text: Any) -> Any:
+        try:
+            return json.loads(text)
+        except (ValueError, TypeError) as error:
+            raise self._damaged(f"an entry that is not JSON ({error})") from error
+
+    def _damaged(self, what: str) -> FileRefused:
+        return FileRefused(str(self.path), f"is damaged: it holds {what}", fix="restore a copy")
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -295,7 +355,8 @@ class MemoryFile:
             yield
         except SpikecoreError:
             raise
-        except sqlite3.DatabaseError as error:
+        # (Python itself may fail to decode the message of SQLite about a damaged schema.)
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             text = str(error)
             if "locked" in text or "busy" in text:
                 raise StoreBusy(
@@ -303,19 +364,14 @@ class MemoryFile:
                     f"is being written by {self._writer()}",
                     fix="try again when it has finished",
                 ) from error
-            fix = "restore a copy" if "malformed" in text else "nothing was changed"
+            damaged = "malformed" in text or "decode" in text
+            fix = "restore a copy" if damaged else "nothing was changed"
             raise FileRefused(str(self.path), text, fix=fix) from error
 
 
 def now() -> str:
     """Return the time, UTC, ISO 8601, to the microsecond."""
     return datetime.now(UTC).isoformat()
-
-
-def _connect(path: Path, timeout: float) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=timeout, isolation_level=None)
-    db.execute("PRAGMA synchronous = FULL")
-    return db
 
 
 def _pack(weights: FloatArray) -> bytes | None:
@@ -327,7 +383,7 @@ def _unpack(blob: bytes | None, bits: int, path: Path) -> FloatArray:
         return np.zeros(bits)
     try:
         values = np.frombuffer(zlib.decompress(blob), "<f8").astype(np.float64)
-    except (zlib.error, ValueError) as error:
+    except (zlib.error, ValueError, TypeError) as error:
         raise FileRefused(
             str(path), f"holds damaged weights: {error}", fix="restore a copy"
         ) from error
