@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from spikecore.errors import FileRefused
-from spikecore.files import atomic_write
-from spikecore.results import load_archive
+from spikecore.files import read_archive, write_archive
 
 __all__ = ["read_checkpoint", "write_checkpoint"]
 
@@ -28,9 +25,7 @@ def write_checkpoint(
     FileRefused
         If the file cannot be written; an older file stays as it was.
     """
-    meta = json.dumps({"format": FORMAT, **identity})
-    with atomic_write(path) as file:
-        np.savez_compressed(file, meta=np.array(meta), **state)
+    write_archive(path, FORMAT, identity, state)
 
 
 def read_checkpoint(
@@ -44,7 +39,7 @@ def read_checkpoint(
         If the file is missing, damaged, of another version, network, seed, backend
         or precision. Nothing is ever loaded in part.
     """
-    meta, state = load_archive(path, FORMAT)
+    meta, state = read_archive(path, FORMAT)
     for key, wanted in identity.items():
         if meta.get(key) != wanted:
             raise FileRefused(

@@ -7,8 +7,10 @@ command line turns :attr:`SpikecoreError.exit_code` into its exit status.
 from __future__ import annotations
 
 import difflib
+import functools
+import inspect
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar
 
 __all__ = [
     "BackendUnavailable",
@@ -19,7 +21,12 @@ __all__ = [
     "StoreBusy",
     "UnitMismatch",
     "UnknownName",
+    "names_its_parameters",
 ]
+
+_NAMES_SHOWN = 12
+
+T = TypeVar("T")
 
 
 class SpikecoreError(Exception):
@@ -94,8 +101,8 @@ class UnknownName(InvalidInput):
         if near:
             fix = f"did you mean {near[0]!r}?"
         elif options:
-            shown = ", ".join(repr(option) for option in options[:12])
-            fix = f"use one of {shown}" + (", ..." if len(options) > 12 else "")
+            shown = ", ".join(repr(option) for option in options[:_NAMES_SHOWN])
+            fix = f"use one of {shown}" + (", ..." if len(options) > _NAMES_SHOWN else "")
         else:
             fix = "nothing of this kind has been defined yet"
         super().__init__(place, f"unknown name {name!r}", fix=fix)
@@ -138,3 +145,19 @@ class CapabilityRefused(SpikecoreError):
             f"cannot run this network: {listed}",
             fix="change the network or choose another backend (event runs everything)",
         )
+
+
+def names_its_parameters(cls: type[T]) -> type[T]:
+    """Class decorator: an unknown parameter raises UnknownName with the nearest name."""
+    init = cls.__init__
+    known = list(inspect.signature(cls).parameters)
+
+    @functools.wraps(init)
+    def checked(self: T, *args: Any, **kwargs: Any) -> None:
+        for name in kwargs:
+            if name not in known:
+                raise UnknownName(cls.__name__, name, known)
+        init(self, *args, **kwargs)
+
+    cls.__init__ = checked  # type: ignore[method-assign,assignment]
+    return cls

@@ -102,11 +102,12 @@ class Spikes:
     @property
     def times(self) -> npt.NDArray[np.float64]:
         """Spike times in ms, shape (N,)."""
-        return self.ticks * self.dt
+        return self.ticks * np.float64(self.dt)
 
     def of(self, neuron: int) -> npt.NDArray[np.float64]:
         """Return the spike times (ms) of one neuron."""
-        return self.times[self.neurons == neuron]
+        own: npt.NDArray[np.float64] = self.times[self.neurons == neuron]
+        return own
 
     def between(self, start: int, stop: int) -> Spikes:
         """Return the spikes of ticks ``start`` to ``stop - 1``."""

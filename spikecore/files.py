@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
 
 from spikecore.errors import FileRefused
 
-__all__ = ["atomic_write", "check_writable"]
+__all__ = ["atomic_write", "check_writable", "read_archive", "write_archive"]
 
 
 @contextmanager
@@ -61,3 +65,58 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         raise FileRefused(str(target), f"the folder {folder} does not exist", fix="create it first")
     if not os.access(folder, os.W_OK) or (target.exists() and not os.access(target, os.W_OK)):
         raise FileRefused(str(target), "is not writable", fix="choose another folder")
+
+
+def write_archive(
+    path: str | os.PathLike[str],
+    kind: str,
+    meta: Mapping[str, Any],
+    arrays: Mapping[str, npt.NDArray[Any]],
+) -> None:
+    """Write ``arrays`` and a JSON header to one ``.npz`` file, atomically.
+
+    Raises
+    ------
+    FileRefused
+        If the file cannot be written; an older file stays as it was.
+    """
+    with atomic_write(path) as file:
+        header = np.array(json.dumps({"format": kind, "arrays": sorted(arrays), **meta}))
+        np.savez_compressed(file, meta=header, **arrays)  # type: ignore[arg-type]
+
+
+def read_archive(
+    path: str | os.PathLike[str], kind: str
+) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+    """Read an ``.npz`` file with a JSON header and check its format name.
+
+    Raises
+    ------
+    FileRefused
+        If the file is missing, truncated, damaged or of another format.
+    """
+    place = os.fspath(path)
+    try:
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        meta: dict[str, Any] = json.loads(str(arrays.pop("meta")))
+        found, listed = meta["format"], meta["arrays"]
+    except FileNotFoundError:
+        raise FileRefused(place, "does not exist") from None
+    except Exception as error:  # whatever NumPy and zipfile raise over foreign bytes
+        raise FileRefused(
+            place,
+            "is damaged or not a spikecore file",
+            got=str(error),
+            fix="use a file that spikecore wrote, or an older copy of this one",
+        ) from error
+    if found != kind:
+        raise FileRefused(
+            place,
+            f"is not a {kind} file",
+            got=found,
+            fix="open it with the version or command that wrote it",
+        )
+    if listed != sorted(arrays):
+        raise FileRefused(place, "is not complete", fix="use an older copy of this file")
+    return meta, arrays

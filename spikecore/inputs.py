@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from spikecore.errors import InvalidInput
 from spikecore.events import Spikes
-from spikecore.quantities import Quantity, magnitude, ms
+from spikecore.quantities import Quantity, magnitude, ms, off_grid
 from spikecore.randomness import stream
 
 __all__ = ["Input", "Poisson", "Train"]
@@ -133,6 +133,24 @@ class BoundInput:
             rounding=source.rounding,
         )
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was done to a given train."""
+        source, place = self.input.source, f"Input {self.input.name!r}.times"
+        if not isinstance(source, Train):
+            return ()
+        notes = []
+        if np.any(np.diff(source.times.value) < 0):
+            notes.append(f"{place}: sorted")
+        moved = int(off_grid(source.times.value, self.dt).sum())
+        if moved:
+            notes.append(f"{place}: {moved} rounded to the grid")
+        return tuple(notes)
+
+    def given_from(self, tick: int) -> int:
+        """Return how many given spikes lie in ``tick`` or later."""
+        return 0 if self._train is None else int(np.count_nonzero(self._train.ticks >= tick))
+
     def spikes(self, start: int, stop: int) -> Spikes:
         """Return the spikes of ticks ``start`` to ``stop - 1``, sorted."""
         if self._train is not None:
@@ -167,7 +185,9 @@ def _distinct_ticks(
     rng: np.random.Generator, number: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
     """Draw, for each neuron, ``number`` different ticks of a block, all equally likely."""
-    chosen = [rng.choice(BLOCK, size=n, replace=False) for n in number if n > 0]
+    chosen: list[npt.NDArray[np.int64]] = [
+        rng.choice(BLOCK, size=n, replace=False) for n in number if n > 0
+    ]
     if not chosen:
         return np.empty(0, np.int64)
     return np.concatenate(chosen).astype(np.int64)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from spikecore.errors import InvalidInput, UnknownName
 from spikecore.inputs import Input, check_size
 from spikecore.plasticity import PairSTDP
-from spikecore.quantities import Quantity, magnitude, ms, require, ticks_of
-from spikecore.units import LinearUnit, Unit
+from spikecore.quantities import CANONICAL, FloatArray, Quantity, magnitude, ms, require, ticks_of
+from spikecore.units import LinearUnit, Port, Unit
 from spikecore.wiring import Normal, Pairs, Uniform, Wiring
 
 __all__ = ["Network", "Population", "Probe", "Projection"]
@@ -133,7 +134,9 @@ class Projection:
                 got=repr(self.wiring),
             )
         if not isinstance(self.delay, Uniform | Normal):
-            magnitude(self.delay, "time", f"{self.place}.delay", at_least=0.0)
+            delay = magnitude(self.delay, "time", f"{self.place}.delay")
+            rule, fix = "must be positive: the minimum is one tick", "use at least one tick"
+            require(delay, delay > 0, f"{self.place}.delay", rule, "ms", fix)
         if self.rounding not in ("refuse", "nearest"):
             raise UnknownName(f"{self.place}.rounding", self.rounding, ("refuse", "nearest"))
 
@@ -271,12 +274,7 @@ class Network:
     def _check_projection(self, p: Projection) -> None:
         source = self.group(p.pre_name, f"{p.place}.source")
         target = self.group(p.post_name, f"{p.place}.target")
-        if isinstance(target, Input):
-            raise InvalidInput(
-                f"{p.place}.target",
-                "must be a population; an input takes no synapses",
-                got=p.post_name,
-            )
+        port = self.port(p)
         for given, found in ((p.source, source), (p.target, target)):
             if not isinstance(given, str) and given is not found:
                 raise InvalidInput(
@@ -285,30 +283,11 @@ class Network:
                     got=found.name,
                     fix="use one object, or the name",
                 )
-        ports = target.linear.ports
-        if p.port not in ports:
-            raise UnknownName(f"{p.place}.port", p.port, ports)
         p.wiring.check(source.size, target.size, p.place)
-        port = ports[p.port]
         if isinstance(p.weight, Quantity) or not isinstance(p.weight, Uniform | Normal):
             weight = magnitude(p.weight, port.dimension, f"{p.place}.weight")
-            if port.sign < 0 or p.port == "inh":
-                require(
-                    weight,
-                    weight >= 0,
-                    f"{p.place}.weight",
-                    f"must not be negative: port {p.port!r} subtracts already",
-                    fix="give the magnitude, or use port 'exc'",
-                )
+            self.check_weights(p, weight)
             self._check_length(p, weight.size if weight.ndim else None, "weight")
-            if p.plasticity is not None:
-                low, high = p.plasticity.bounds
-                require(
-                    weight,
-                    (weight >= low) & (weight <= high),
-                    f"{p.place}.weight",
-                    f"must start within the bounds {low:g} .. {high:g} of its learning rule",
-                )
         if p.plasticity is not None and p.plasticity.dimension != port.dimension:
             raise InvalidInput(
                 f"{p.place}.plasticity",
@@ -347,6 +326,10 @@ class Network:
             raise UnknownName(place, probe.state, group.linear.states)
         if probe.neurons is not None:
             index = np.asarray(probe.neurons)
+            if index.ndim != 1 or not index.size or index.dtype.kind not in "iu":
+                raise InvalidInput(
+                    f"{place}.neurons", "must list one or more integers", got=probe.neurons
+                )
             require(
                 index,
                 (index >= 0) & (index < group.size),
@@ -387,6 +370,46 @@ class Network:
                 return projection
         raise UnknownName("Network", name, [p.name for p in self.projections])
 
+    def port(self, p: Projection) -> Port:
+        """Return the port at which ``p`` arrives.
+
+        Raises
+        ------
+        InvalidInput
+            If its target is an input or does not exist, or the target has no such port.
+        """
+        target = self.group(p.post_name, f"{p.place}.target")
+        if isinstance(target, Input):
+            raise InvalidInput(
+                f"{p.place}.target",
+                "must be a population; an input takes no synapses",
+                got=p.post_name,
+            )
+        if p.port not in target.linear.ports:
+            raise UnknownName(f"{p.place}.port", p.port, target.linear.ports)
+        return target.linear.ports[p.port]
+
+    def check_weights(self, p: Projection, weight: FloatArray) -> None:
+        """Raise unless ``weight`` (given, drawn or set later) is one that ``p`` may have.
+
+        Raises
+        ------
+        InvalidInput
+            If a weight is not finite, is negative on a port that subtracts, or lies
+            outside the bounds of the learning rule.
+        """
+        place, port = f"{p.place}.weight", self.port(p)
+        unit = CANONICAL[port.dimension]
+        require(weight, np.isfinite(weight), place, "must be finite", unit)
+        if port.sign < 0 or p.port == "inh":
+            rule = f"must not be negative: port {p.port!r} subtracts already"
+            fix = "use magnitudes, or a distribution that stays positive"
+            require(weight, weight >= 0, place, rule, unit, fix)
+        if p.plasticity is not None:
+            low, high = p.plasticity.bounds
+            rule = f"must lie within the bounds {low:g} .. {high:g} of its learning rule"
+            require(weight, (weight >= low) & (weight <= high), place, rule, unit)
+
     @cached_property
     def hash(self) -> str:
         """SHA-256 of the whole description: equal networks have equal hashes."""
@@ -417,36 +440,27 @@ def _feed(digest: hashlib._Hash, value: object) -> None:
     if isinstance(value, np.ndarray | np.generic):
         array = np.ascontiguousarray(value)
         digest.update(f"array{array.dtype.str}{array.shape}".encode() + array.tobytes())
-    elif isinstance(value, Quantity):
-        digest.update(value.dimension.encode())
-        _feed(digest, np.asarray(value.value))
-    elif isinstance(value, Projection):
-        for entry in (
-            value.name,
-            value.pre_name,
-            value.post_name,
-            value.wiring,
-            value.weight,
-            value.delay,
-            value.port,
-            value.plasticity,
-            value.rounding,
-        ):
-            _feed(digest, entry)
-    elif isinstance(value, Probe):
-        _feed(digest, (value.key, value.neurons, value.every))
-    elif isinstance(value, Population):
-        _feed(digest, (value.name, value.size, value.linear, dict(value.initial)))
-    elif is_dataclass(value):
-        digest.update(type(value).__name__.encode())
-        for entry in fields(value):
-            _feed(digest, getattr(value, entry.name))
-    elif isinstance(value, Mapping):
-        for key in sorted(value):
-            _feed(digest, (key, value[key]))
     elif isinstance(value, tuple | list):
         digest.update(f"tuple{len(value)}".encode())
         for item in value:
             _feed(digest, item)
+    elif isinstance(value, Mapping):
+        _feed(digest, [(key, value[key]) for key in sorted(value)])
+    elif isinstance(value, Quantity) or is_dataclass(value):
+        digest.update(type(value).__name__.encode())
+        _feed(digest, _contents(value))
     else:
         digest.update(f"{type(value).__name__}:{value!r};".encode())
+
+
+def _contents(value: Any) -> tuple[object, ...]:
+    """Return what tells ``value`` from others of its type; groups are referred to by name."""
+    if isinstance(value, Quantity):
+        return value.dimension, np.asarray(value.value)
+    if isinstance(value, Population):
+        return value.name, value.size, value.linear, value.initial
+    if isinstance(value, Probe):
+        return value.key, value.neurons, value.every
+    if isinstance(value, Projection):
+        value = replace(value, source=value.pre_name, target=value.post_name)
+    return tuple(getattr(value, field.name) for field in fields(value))

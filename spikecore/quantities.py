@@ -30,6 +30,7 @@ __all__ = [
     "ms",
     "nA",
     "nF",
+    "off_grid",
     "pA",
     "pF",
     "second",
@@ -39,7 +40,7 @@ __all__ = [
 
 FloatArray = npt.NDArray[np.float64]
 
-_CANONICAL = {
+CANONICAL = {
     "time": "ms",
     "voltage": "mV",
     "current": "nA",
@@ -89,7 +90,7 @@ class Quantity:
                 what,
                 f"needs a {self.dimension} on both sides",
                 got=repr(other),
-                fix=f"give the number its unit, e.g. 1 * {_CANONICAL[self.dimension]}",
+                fix=f"give the number its unit, e.g. 1 * {CANONICAL[self.dimension]}",
             )
         if other.dimension != self.dimension:
             raise UnitMismatch(
@@ -139,7 +140,7 @@ class Quantity:
         return bool(np.all(self.value <= self._same(other, "comparison").value))
 
     def __repr__(self) -> str:
-        unit = _CANONICAL[self.dimension]
+        unit = CANONICAL[self.dimension]
         if isinstance(self.value, float):
             return f"{self.value:g} {unit}"
         return f"{np.array2string(self.value, threshold=6, edgeitems=2)} {unit}"
@@ -189,7 +190,7 @@ def magnitude(
     InvalidInput
         If a value is NaN, infinite or out of range.
     """
-    unit = _CANONICAL[dimension]
+    unit = CANONICAL[dimension]
     if not isinstance(value, Quantity):
         raise UnitMismatch(
             place,
@@ -238,6 +239,15 @@ def require(
     )
 
 
+def off_grid(times: npt.ArrayLike, dt: float) -> npt.NDArray[np.bool_]:
+    """Return which ``times`` (ms) do not lie on the grid of ``dt`` milliseconds."""
+    exact = np.asarray(times) / dt
+    off: npt.NDArray[np.bool_] = np.abs(exact - np.rint(exact)) > GRID_TOLERANCE * np.maximum(
+        1.0, np.abs(exact)
+    )
+    return off
+
+
 def ticks_of(
     value: object,
     dt: float,
@@ -267,40 +277,30 @@ def ticks_of(
         If a time is off the grid (and ``rounding`` is "refuse") or below ``minimum``.
     """
     times = magnitude(value, "time", place)
+    fix = f"use at least {minimum * dt:g} ms"
     if minimum > 0:
-        floor = minimum * dt
-        require(
-            times,
-            times > 0,
-            place,
-            f"must be positive: the minimum is {minimum} tick = {floor:g} ms",
-            "ms",
-            fix=f"use at least {floor:g} ms",
-        )
+        rule = f"must be positive: the minimum is {minimum} tick = {minimum * dt:g} ms"
+        require(times, times > 0, place, rule, "ms", fix)
+    require(times, times >= 0, place, "must not be negative", "ms", fix)
     exact = times / dt
     whole = np.rint(exact)
     # More than 2**53 ticks cannot be counted in a float, nor stored.
     require(times, np.abs(exact) < 2.0**53, place, "is longer than can be counted in ticks", "ms")
     if rounding != "nearest":
-        off = np.abs(exact - whole) > GRID_TOLERANCE * np.maximum(1.0, np.abs(exact))
+        off = off_grid(times, dt)
         if off.any():
             first = int(np.argmax(off)) if times.ndim else 0
             bad = float(np.atleast_1d(exact)[first])
-            low, high = np.floor(bad) * dt, np.ceil(bad) * dt
+            near = {max(minimum, np.floor(bad)), max(minimum, np.ceil(bad))}
+            offered = " or ".join(f"{tick * dt:g}" for tick in sorted(near))
             raise InvalidInput(
                 place,
                 f"must lie on the grid of dt = {dt:g} ms",
                 got=f"{np.atleast_1d(times)[first]:g} ms",
                 index=first if times.ndim else None,
                 count=int(off.sum()) if times.ndim else None,
-                fix=f"use {low:g} or {high:g} ms, a smaller dt, or rounding='nearest' where offered",
+                fix=f"use {offered} ms, a smaller dt, or rounding='nearest' if offered",
             )
     ticks: npt.NDArray[np.int64] = whole.astype(np.int64)
-    require(
-        times,
-        ticks >= minimum,
-        place,
-        f"must be at least {minimum} ticks ({minimum * dt:g} ms)",
-        "ms",
-    )
+    require(times, ticks >= minimum, place, "is rounded to less than the minimum", "ms", fix)
     return ticks

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -12,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from spikecore.errors import FileRefused, InvalidInput
+from spikecore.errors import InvalidInput
 from spikecore.events import Spikes
-from spikecore.files import atomic_write
+from spikecore.files import read_archive, write_archive
 
 __all__ = ["Comparison", "Result", "Status", "Trace"]
 
@@ -43,7 +41,7 @@ class Trace:
     @property
     def times(self) -> npt.NDArray[np.float64]:
         """Recording times in ms, shape (T,)."""
-        return self.ticks * self.dt
+        return self.ticks * np.float64(self.dt)
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ class Comparison:
     @property
     def first_divergence(self) -> tuple[str, int, int] | None:
         """The earliest spike (group, neuron, tick) that only one run has."""
-        both = [entry for entry in (*self.missing[:1], *self.extra[:1])]
+        both = [*self.missing[:1], *self.extra[:1]]
         return min(both, key=lambda entry: entry[2]) if both else None
 
     def __str__(self) -> str:
@@ -168,7 +166,6 @@ class Result:
         for i, (_, w) in enumerate(self.weights.items()):
             arrays[f"w{i}"] = w
         meta = {
-            "format": FORMAT,
             "groups": list(self.spikes),
             "traces": list(self.traces),
             "weights": list(self.weights),
@@ -180,8 +177,7 @@ class Result:
             "provenance": dict(self.provenance),
             "notes": list(self.notes),
         }
-        with atomic_write(path) as file:
-            np.savez_compressed(file, meta=np.array(json.dumps(meta)), **arrays)
+        write_archive(path, FORMAT, meta, arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Result:
@@ -192,7 +188,7 @@ class Result:
         FileRefused
             If the file is missing, damaged or of another kind.
         """
-        meta, arrays = load_archive(path, FORMAT)
+        meta, arrays = read_archive(path, FORMAT)
         dt = float(meta["dt"])
         return cls(
             spikes={
@@ -212,41 +208,6 @@ class Result:
             provenance=meta["provenance"],
             notes=tuple(meta["notes"]),
         )
-
-
-def load_archive(
-    path: str | os.PathLike[str], wanted: str
-) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
-    """Read an ``.npz`` file with a JSON header and check its format name.
-
-    Raises
-    ------
-    FileRefused
-        If the file is missing, truncated, damaged or of another format.
-    """
-    place = os.fspath(path)
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        meta: dict[str, Any] = json.loads(str(arrays.pop("meta")))
-    except FileNotFoundError:
-        raise FileRefused(place, "does not exist") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise FileRefused(
-            place,
-            "is damaged or not a spikecore file",
-            got=str(error),
-            fix="use a file that spikecore wrote",
-        ) from error
-    found = meta.get("format")
-    if found != wanted:
-        raise FileRefused(
-            place,
-            f"is not a {wanted} file",
-            got=found,
-            fix="open it with the version or command that wrote it",
-        )
-    return meta, arrays
 
 
 def _keys(spikes: Spikes) -> npt.NDArray[np.int64]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikecore.backends.lowering import lower
+from spikecore.backends.lowering import LoweredProjection, lower
 from spikecore.backends.protocol import Options
 from spikecore.backends.registry import get_backend
 from spikecore.checkpoint import read_checkpoint, write_checkpoint
@@ -33,6 +33,7 @@ def run(
     precision: str = "float64",
     progress: bool = False,
     max_pending: int = Options.max_pending,
+    max_trace_bytes: int = Options.max_trace_bytes,
 ) -> Result:
     """Run ``network`` for ``duration`` and return what happened.
 
@@ -53,6 +54,8 @@ def run(
     max_pending : int
         Budget of synaptic events in flight; beyond it the run stops with status
         "runaway".
+    max_trace_bytes : int
+        Memory that probes may fill; a run that would need more is refused.
 
     Returns
     -------
@@ -68,7 +71,12 @@ def run(
         If the backend does not exist, cannot start, or cannot run this network.
     """
     simulation = Simulation(
-        network, backend=backend, seed=seed, precision=precision, max_pending=max_pending
+        network,
+        backend=backend,
+        seed=seed,
+        precision=precision,
+        max_pending=max_pending,
+        max_trace_bytes=max_trace_bytes,
     )
     return simulation.run(duration, progress=progress)
 
@@ -81,7 +89,7 @@ class Simulation:
 
     Parameters
     ----------
-    network, backend, seed, precision, max_pending
+    network, backend, seed, precision, max_pending, max_trace_bytes
         As in :func:`run`.
 
     Examples
@@ -108,12 +116,13 @@ class Simulation:
         seed: int = 0,
         precision: str = "float64",
         max_pending: int = Options.max_pending,
+        max_trace_bytes: int = Options.max_trace_bytes,
     ) -> None:
         if precision not in ("float64", "float32"):
             raise UnknownName("precision", str(precision), ("float64", "float32"))
         if not isinstance(network, Network):
             raise InvalidInput("network", "must be a Network", got=type(network).__name__)
-        options = Options(precision=precision, max_pending=max_pending)
+        options = Options(precision, max_pending, max_trace_bytes)
         chosen = get_backend(backend)
         lowered = lower(network, check_seed(seed))
         reasons = chosen.capabilities().refusals(lowered, options)
@@ -134,9 +143,7 @@ class Simulation:
         """Model time run so far, ms."""
         return self._session.tick * self._lowered.dt
 
-    def run(
-        self, duration: Quantity, *, progress: bool = False, weights: bool = True
-    ) -> Result:
+    def run(self, duration: Quantity, *, progress: bool = False, weights: bool = True) -> Result:
         """Go on for ``duration``; return everything since the start.
 
         Parameters
@@ -232,23 +239,16 @@ class Simulation:
             bounds of the learning rule.
         """
         number, p = self._find(projection)
-        place = f"weights of {projection!r}"
         array = np.asarray(values, dtype=np.float64)
-        if not np.isfinite(array).all():
-            raise InvalidInput(place, "must be finite")
-        if p.plasticity is not None:
-            low, high = p.plasticity.bounds
-            if array.size and (array.min() < low or array.max() > high):
-                raise InvalidInput(place, f"must lie within {low:g} .. {high:g}")
-        own = self._session.weights(number).shape
-        if own == (p.size,):
-            array = np.broadcast_to(array, own) if array.ndim == 0 else array
-            if array.shape != own:
-                raise InvalidInput(place, f"must have shape {own}", got=array.shape)
-            array = array if p.order is None else array[p.order]
-        self._session.set_weights(number, np.atleast_1d(array))
+        wanted = p.weight.shape
+        if array.shape not in ((), wanted):
+            raise InvalidInput(
+                f"weights of {projection!r}", f"must have shape {wanted}", got=array.shape
+            )
+        self.network.check_weights(self.network.projection(projection), array)
+        self._session.set_weights(number, p.in_row_order(np.broadcast_to(array, wanted)))
 
-    def _find(self, projection: str) -> tuple[int, Any]:
+    def _find(self, projection: str) -> tuple[int, LoweredProjection]:
         names = [p.name for p in self._lowered.projections]
         if projection not in names:
             raise UnknownName("projection", projection, names)

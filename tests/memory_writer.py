@@ -33,7 +33,7 @@ def nursery(path: str) -> None:
             print(os.getpid(), flush=True)
             write(path, line.strip(), 10**9)
         os.waitpid(child, 0)
-        print("dead", flush=True)
+        print("\ndead", flush=True)  # the kill may have cut a line short
 
 
 if __name__ == "__main__":

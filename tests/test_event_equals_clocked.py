@@ -1,49 +1,27 @@
-"""The promise: event == clocked, always, to the last bit."""
+"""The promise: event == clocked, always, to the last bit. Here: networks that do not learn."""
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
-from hypothesis import HealthCheck, given, settings
-from random_networks import DURATION, networks
+from hypothesis import given, settings
+from random_networks import DURATION, WHATEVER, assert_same, networks
 
 from spikecore import ms, run
 
-WHATEVER = settings(
-    deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
 
-
-def assert_same_run(network, **options):
+def assert_backends_agree(network, **options):
     event = run(network, DURATION * ms, backend="event", **options)
     clocked = run(network, DURATION * ms, backend="clocked", **options)
-    comparison = event.compare(clocked)
-    assert comparison.identical, str(comparison)
-    assert event.status == clocked.status == "complete"
-    for name, trace in event.traces.items():
-        assert np.array_equal(trace.values, clocked.traces[name].values), name
-        assert np.array_equal(trace.ticks, clocked.traces[name].ticks)
-    for name, weights in event.weights.items():
-        assert np.array_equal(weights, clocked.weights[name]), name
-    for counter in ("spikes", "sent", "delivered", "pending"):
-        assert event.counters[counter] == clocked.counters[counter], counter
-    assert event.counters["sent"] == event.counters["delivered"] + event.counters["pending"]
+    assert_same(event, clocked)
+    assert event.status == "complete"
 
 
-@settings(WHATEVER, max_examples=400)
+@settings(WHATEVER, max_examples=300)
 @given(network=networks(plastic=False))
 def test_static_networks(network):
-    assert_same_run(network)
+    assert_backends_agree(network)
 
 
-@settings(WHATEVER, max_examples=400)
-@given(network=networks(plastic=True))
-def test_plastic_networks(network):
-    assert_same_run(network)
-
-
-@pytest.mark.parametrize("seed", [0, 2**64 - 1])
-@settings(WHATEVER, max_examples=60)
+@settings(WHATEVER, max_examples=50)
 @given(network=networks())
-def test_single_precision_and_seeds(seed, network):
-    assert_same_run(network, precision="float32", seed=seed)
+def test_single_precision(network):
+    assert_backends_agree(network, precision="float32", seed=2**64 - 1)

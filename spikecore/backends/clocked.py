@@ -25,6 +25,8 @@ __all__ = ["ClockedBackend"]
 IndexArray = npt.NDArray[np.int64]
 AnyArray = npt.NDArray[Any]
 
+MAX_RING_BYTES = 8_000_000_000
+
 
 class ClockedBackend:
     """The NumPy oracle."""
@@ -48,15 +50,15 @@ class ClockedBackend:
         Raises
         ------
         InvalidInput
-            If the ring of arrivals would not fit into 8 GB.
+            If the ring of arrivals would not fit into :data:`MAX_RING_BYTES`.
         """
-        wanted = 8 * (lowered.max_delay + 1) * lowered.n_neurons * lowered.n_ports
-        if wanted > 8_000_000_000:
+        wanted = 16 * (lowered.max_delay + 1) * lowered.n_neurons * lowered.n_ports
+        if wanted > MAX_RING_BYTES:
             raise InvalidInput(
                 "backend 'clocked'",
-                "needs a ring for every tick of the longest delay",
-                got=f"{wanted / 1e9:.1f} GB",
-                fix="use backend='event'",
+                f"may use {MAX_RING_BYTES / 1e9:g} GB for spikes on their way",
+                got=f"{wanted / 1e9:.1f} GB for a delay of {lowered.max_delay * lowered.dt:g} ms",
+                fix="use backend='event', or shorter delays",
             )
         return ClockedSession(lowered, options)
 
@@ -108,21 +110,22 @@ class _Neurons:
         x = self.at(t)
         holds = t <= self.until
         gain = np.where(holds[:, None, None], self.gain_held, self.gain)
-        hit = due.any(axis=1)
+        hit = np.any(due, axis=1)
         for port in range(gain.shape[1]):
             x = np.where(hit[:, None], x + gain[:, port] * arrived[:, port, None], x)
         level = np.zeros(self.p.size, x.dtype)
         for i, weight in enumerate(self.h):
             level = level + weight * x[:, i]
-        fires = (level >= self.threshold) & ~holds
+        fires = (level >= self.threshold) & (self.threshold < np.inf) & ~holds
+        commit = hit | fires
+        finite = np.isfinite(x).all(axis=1) | ~commit
+        if not finite.all():
+            raise FloatingPointError(f"{self.p.name}[{np.argmin(finite)}]")
         jumped = np.where(self.p.reset_mask, self.reset, x + self.jump)
         x = np.where(fires[:, None], jumped, x)
-        commit = hit | fires
         self.x = np.where(commit[:, None], x, self.x)
         self.last = np.where(commit, t, self.last)
         self.until = np.where(fires, t + self.refractory, self.until)
-        if not np.isfinite(level).all():
-            raise FloatingPointError(int(np.flatnonzero(~np.isfinite(level))[0]))
         return np.flatnonzero(fires)
 
 
@@ -143,7 +146,8 @@ class _Learning:
         self.fired = np.zeros((int(self.lag.max(initial=0)) + 1, p.target_size), bool)
 
     def read(self, trace: AnyArray, at: IndexArray, t: int, k: AnyArray) -> AnyArray:
-        return trace * k[np.minimum(t - at, k.size - 1)]
+        faded: AnyArray = trace * k[np.minimum(t - at, k.size - 1)]
+        return faded
 
     def post(self, t: int) -> None:
         reached = self.fired[(t - self.lag) % len(self.fired), self.p.target]
@@ -234,11 +238,16 @@ class ClockedSession(SteppedSession):
             self.cell[0, mine] = p.target[self.synapse[mine]].astype(np.int64) + p.target_start
             self.cell[1, mine] = p.port
 
+    @np.errstate(over="ignore", invalid="ignore")  # what overflows is found by step()
     def _run(self, stop: int, ticks: IndexArray, neurons: IndexArray) -> None:
         while self.tick < stop and self.status == "complete":
             t = self.tick
             lo, hi = np.searchsorted(ticks, [t, t + 1])
-            spikes = self._neurons(t, neurons[lo:hi])
+            try:
+                spikes = self._neurons(t, neurons[lo:hi])
+            except FloatingPointError as bad:
+                self.status, self.message = "diverged", f"{bad} is not finite in tick {t}"
+                return
             self._deliver(t, spikes)
             for i, probe in enumerate(self.lowered.probes):
                 if t % probe.every == 0:
@@ -255,11 +264,7 @@ class ClockedSession(SteppedSession):
         self.counters["pending"] -= int(self.due[slot].sum())
         for n in self.neurons:
             here = slice(n.p.start, n.p.start + n.p.size)
-            try:
-                found.append(n.step(t, self.ring[slot, here], self.due[slot, here] > 0) + n.p.start)
-            except FloatingPointError as bad:
-                self.status = "diverged"
-                self.message = f"{n.p.name}[{bad.args[0]}] is not finite in tick {t}"
+            found.append(n.step(t, self.ring[slot, here], self.due[slot, here] > 0) + n.p.start)
         self.counters["updates"] += self.lowered.n_neurons
         self.ring[slot], self.due[slot] = 0, 0
         spikes = np.sort(np.concatenate(found))
@@ -279,11 +284,9 @@ class ClockedSession(SteppedSession):
         weight = np.empty(sent.size, self.dtype)
         for i, own in enumerate(self._projection_weights):
             mine = self.projection[sent] == i
-            if i in self.learning:
-                own = self.learning[i].sent
-            weight[mine] = np.broadcast_to(own, (self.lowered.projections[i].size,))[
-                self.synapse[sent[mine]]
-            ]
+            values = self.learning[i].sent if i in self.learning else own
+            size = self.lowered.projections[i].size
+            weight[mine] = np.broadcast_to(values, (size,))[self.synapse[sent[mine]]]
         where = ((t + self.delay[sent]) % len(self.ring), *self.cell[:, sent])
         np.add.at(self.ring, where, weight)  # one by one, in this order
         np.add.at(self.due, where, 1)
@@ -293,7 +296,7 @@ class ClockedSession(SteppedSession):
     def _read(self, neurons: IndexArray, state: int, t: int) -> npt.NDArray[np.float64]:
         for n in self.neurons:
             if n.p.start <= neurons[0] < n.p.start + n.p.size:
-                return n.at(t)[neurons - n.p.start, state].astype(np.float64)[None]
+                return n.at(t)[None, neurons - n.p.start, state].astype(np.float64)
         raise AssertionError("a probe belongs to a population")
 
     def weights(self, projection: int) -> npt.NDArray[np.float64]:

@@ -9,7 +9,7 @@ port of one neuron: ``cell = neuron * n_ports + port``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,9 @@ from spikecore.errors import InvalidInput
 from spikecore.inputs import BoundInput
 from spikecore.network import Network, Population, Projection
 from spikecore.plasticity import PairSTDP
-from spikecore.quantities import Quantity, magnitude, require, ticks_of
+from spikecore.quantities import Quantity, magnitude, off_grid, require, ticks_of
 from spikecore.randomness import stream
-from spikecore.units.linear import LinearUnit
+from spikecore.units.linear import NEGLIGIBLE, LinearUnit
 from spikecore.units.propagator import PropagatorTable, step_system, tabulate
 
 __all__ = ["Lowered", "LoweredPopulation", "LoweredProjection", "lower"]
@@ -118,6 +118,10 @@ class LoweredProjection:
         out[self.order] = spread
         return out
 
+    def in_row_order(self, values: FloatArray) -> FloatArray:
+        """Return values given one per synapse (or one for all) in row order."""
+        return values if self.order is None or values.size == 1 else values[self.order]
+
     @property
     def source(self) -> IndexArray:
         """Source neuron of each synapse, within its group."""
@@ -192,6 +196,8 @@ def lower(network: Network, seed: int) -> Lowered:
     projections = tuple(
         _projection(p, network, groups, by_name, seed, notes) for p in network.projections
     )
+    inputs = tuple(i.bind(network.dt, seed) for i in network.inputs)
+    notes += [note for bound in inputs for note in bound.notes]
     delays = [int(p.delay.max()) for p in projections if p.size]
     return Lowered(
         network=network,
@@ -202,7 +208,7 @@ def lower(network: Network, seed: int) -> Lowered:
         n_states=max((len(p.unit.states) for p in populations), default=1),
         max_delay=max(delays, default=1),
         groups=groups,
-        inputs=tuple(i.bind(network.dt, seed) for i in network.inputs),
+        inputs=inputs,
         populations=populations,
         projections=projections,
         probes=_probes(network, by_name),
@@ -215,13 +221,11 @@ def _population(p: Population, start: int, dt: float) -> LoweredPopulation:
     k, s = unit.b.shape
     offset = _equilibrium(unit)
     centred = unit.b + np.einsum("kij,kj->ki", unit.A, offset)
-    unit_rel = LinearUnit(
-        **{
-            **_fields(unit),
-            "b": np.where(np.abs(centred) < 1e-12, 0.0, centred),
-            "threshold": unit.threshold - offset @ unit.h,
-            "reset": {n: v - offset[:, unit.states.index(n)] for n, v in unit.reset.items()},
-        }
+    unit_rel = replace(
+        unit,
+        b=np.where(np.abs(centred) < NEGLIGIBLE, 0.0, centred),
+        threshold=unit.threshold - offset @ unit.h,
+        reset={n: v - offset[:, unit.states.index(n)] for n, v in unit.reset.items()},
     )
     reset_value, jump = np.zeros((k, s)), np.zeros((k, s))
     mask = np.array([name in unit.reset for name in unit.states])
@@ -229,7 +233,7 @@ def _population(p: Population, start: int, dt: float) -> LoweredPopulation:
         reset_value[:, unit.states.index(name)] = value
     for name, value in unit.jump.items():
         jump[:, unit.states.index(name)] = value
-    initial = np.zeros((p.size, s))
+    initial = np.tile(0.0 - offset, (p.size // k, 1))  # rest, whatever the drive
     for name, quantity in p.initial.items():
         i = unit.states.index(name)
         initial[:, i] = np.asarray(quantity.value) - unit.rest[:, i] - offset[:, i]
@@ -252,10 +256,6 @@ def _population(p: Population, start: int, dt: float) -> LoweredPopulation:
     )
 
 
-def _fields(unit: LinearUnit) -> dict[str, object]:
-    return {name: getattr(unit, name) for name in unit.__dataclass_fields__}
-
-
 def _equilibrium(unit: LinearUnit) -> FloatArray:
     """Return where the drive alone would settle, or 0 for units that do not leak.
 
@@ -264,7 +264,7 @@ def _equilibrium(unit: LinearUnit) -> FloatArray:
     """
     if not unit.b.any():
         return np.zeros_like(unit.b)
-    settles = np.abs(np.linalg.det(unit.A)) > 1e-12
+    settles = np.abs(np.linalg.det(unit.A)) > NEGLIGIBLE
     safe = np.where(settles[:, None, None], unit.A, -np.eye(unit.A.shape[1]))
     solved = np.linalg.solve(safe, -unit.b[:, :, None])[:, :, 0]
     return np.where(settles[:, None], solved, 0.0)
@@ -301,7 +301,7 @@ def _projection(
     size = pre.size
     if size == 0:
         notes.append(f"{p.place} has no synapses")
-    weight = _weights(p, size, target, seed)
+    weight = _weights(p, size, network, seed)
     delay = _delays(p, size, network.dt, seed, notes)
     order = _row_order(pre, post, delay, n_target)
     row = np.zeros(n_source + 1, np.int64)
@@ -336,31 +336,17 @@ def _row_order(
     if same_delay and np.all((step > 0) | ((step == 0) & (np.diff(post) >= 0))):
         return None
     late = 0 if same_delay else delay
-    return np.lexsort((post, np.broadcast_to(late, pre.shape), pre))
+    order: IndexArray = np.lexsort((post, np.broadcast_to(late, pre.shape), pre))
+    return order
 
 
-def _weights(p: Projection, size: int, target: LoweredPopulation, seed: int) -> FloatArray:
-    place, port = f"{p.place}.weight", target.unit.ports[p.port]
+def _weights(p: Projection, size: int, network: Network, seed: int) -> FloatArray:
+    place, port = f"{p.place}.weight", network.port(p)
     if isinstance(p.weight, Quantity):
         weight = np.atleast_1d(magnitude(p.weight, port.dimension, place))
     else:
         weight = p.weight.draw(size, port.dimension, place, stream(seed, f"{p.name}/weight"))
-        if port.sign < 0 or p.port == "inh":
-            require(
-                weight,
-                weight >= 0,
-                place,
-                f"drawn below 0 for port {p.port!r}, which subtracts",
-                fix="choose a distribution that stays positive",
-            )
-        if p.plasticity is not None:
-            low, high = p.plasticity.bounds
-            require(
-                weight,
-                (weight >= low) & (weight <= high),
-                place,
-                "drawn outside the bounds of its learning rule",
-            )
+        network.check_weights(p, weight)
     if p.plasticity is not None or size == 0:
         return np.array(np.broadcast_to(weight, (size,)))
     return weight
@@ -373,11 +359,9 @@ def _delays(
     if isinstance(p.delay, Quantity):
         ticks = np.atleast_1d(ticks_of(p.delay, dt, place, minimum=1, rounding=p.rounding))
         if p.rounding == "nearest":
-            moved = (
-                np.abs(np.atleast_1d(magnitude(p.delay, "time", place)) - ticks * dt) > 1e-9 * dt
-            )
-            if moved.any():
-                notes.append(f"{place}: {int(moved.sum())} rounded to the grid")
+            moved = int(off_grid(p.delay.value, dt).sum())
+            if moved:
+                notes.append(f"{place}: {moved} rounded to the grid")
     else:
         drawn = p.delay.draw(size, "time", place, stream(seed, f"{p.name}/delay"))
         ticks = np.rint(drawn / dt).astype(np.int64)

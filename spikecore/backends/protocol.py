@@ -73,6 +73,9 @@ class Capabilities:
             if p.unit.step not in self.step_rules:
                 reasons.append(f"population {p.name!r}: step rule {p.unit.step!r} is not supported")
         for c in lowered.projections:
+            largest = np.abs(c.weight).max(initial=0.0)
+            if options.precision == "float32" and largest > np.finfo(np.float32).max:
+                reasons.append(f"projection {c.name!r}: weights exceed the range of float32")
             if c.plasticity is not None and type(c.plasticity).__name__ not in self.plasticity:
                 reasons.append(
                     f"projection {c.name!r}: {type(c.plasticity).__name__} is not supported"
@@ -139,7 +142,7 @@ class Backend(Protocol):
         ...
 
     def capabilities(self) -> Capabilities:
-        """What it can do."""
+        """Say what it can do."""
         ...
 
     def prepare(self, lowered: Lowered, options: Options) -> Session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from spikecore.backends.protocol import Backend
@@ -17,6 +18,7 @@ _BUILT_IN = {
 }
 
 
+@cache
 def _entries() -> dict[str, EntryPoint]:
     # The built-in ones are listed here too, so that a plain source folder works.
     found = {name: EntryPoint(name, value, ENTRY_POINT_GROUP) for name, value in _BUILT_IN.items()}
@@ -46,7 +48,7 @@ def get_backend(name: str) -> Backend:
         raise UnknownName("backend", name, entries)
     try:
         backend: Backend = entries[name].load()()
-    except ImportError as error:
+    except (ImportError, AttributeError) as error:
         raise BackendUnavailable(
             f"backend {name!r}",
             "is registered but cannot be loaded",

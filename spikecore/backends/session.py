@@ -101,7 +101,7 @@ class SteppedSession:
                 if on_progress is not None:
                     on_progress(self.tick - before)
                 chunk = max(16, min(1 << 20, int(chunk * _CHUNK_SECONDS / max(spent, 1e-4))))
-                if stop_asked and self.tick < to_tick and self.status == "complete":
+                if stop_asked and self.status == "complete":
                     self.status = "interrupted"
                     self.message = f"stopped on request after {self.tick} ticks"
         return self.status
@@ -111,8 +111,9 @@ class SteppedSession:
         if ticks.size and int(ticks.min()) < self.tick:
             raise InvalidInput(
                 "feed",
-                "cannot add spikes to the past",
-                got=f"tick {int(ticks.min())}, now at {self.tick}",
+                f"cannot add spikes to the past: now at {self.tick * self.lowered.dt:g} ms",
+                got=f"{ticks.min() * self.lowered.dt:g} ms",
+                count=int(np.count_nonzero(ticks < self.tick)),
             )
         ahead = self._fed[0] >= self.tick
         both = (
@@ -135,14 +136,7 @@ class SteppedSession:
 
     def set_weights(self, projection: int, values: npt.NDArray[np.float64]) -> None:
         """Replace the weights, in row order (or the one weight that all share)."""
-        own = self._projection_weights[projection]
-        if values.shape != own.shape:
-            raise InvalidInput(
-                f"weights of {self.lowered.projections[projection].name!r}",
-                f"must have shape {own.shape}",
-                got=values.shape,
-            )
-        own[:] = values
+        self._projection_weights[projection][:] = values
 
     def result(self, *, weights: bool = True) -> Result:
         """Return everything recorded so far; ``weights=False`` leaves the weights out."""
@@ -183,9 +177,10 @@ class SteppedSession:
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:
         """Return the whole state, spikes in flight and everything recorded included."""
         state = {f"x_{name}": array for name, array in self._state().items()}
-        for i, weights in enumerate(self._projection_weights):
-            if self.lowered.projections[i].plasticity is not None:
-                state[f"w_{i}"] = weights.copy()
+        for i, p in enumerate(self.lowered.projections):
+            own = self._projection_weights[i]
+            if p.plasticity is not None or not np.array_equal(own, p.weight.astype(self.dtype)):
+                state[f"w_{i}"] = own.copy()
         state["spike_ticks"] = np.concatenate([_EMPTY, *(t for t, _ in self._spikes)])
         state["spike_neurons"] = np.concatenate([_EMPTY, *(n for _, n in self._spikes)])
         state["fed_ticks"], state["fed_neurons"] = self._fed
@@ -195,19 +190,20 @@ class SteppedSession:
             )
         state["tick"] = np.array(self.tick)
         state["counters"] = np.array(list(self.counters.values()), dtype=np.int64)
+        state["status"], state["message"] = np.array(self.status), np.array(self.message)
         return state
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Continue from a snapshot."""
         self._load({name[2:]: array for name, array in state.items() if name.startswith("x_")})
         for i, own in enumerate(self._projection_weights):
-            if f"w_{i}" in state:
-                own[:] = state[f"w_{i}"]
+            own[:] = state.get(f"w_{i}", self.lowered.projections[i].weight)
         self._spikes = [(state["spike_ticks"], state["spike_neurons"])]
         self._fed = (state["fed_ticks"], state["fed_neurons"])
         self._traces = [[state[f"t_{i}"]] for i in range(len(self.lowered.probes))]
         self.tick = int(state["tick"])
         self.counters = dict(zip(self.counters, state["counters"].tolist(), strict=True))
+        self.status, self.message = state["status"].item(), state["message"].item()
 
     # -- helpers ------------------------------------------------------------------
 
@@ -237,19 +233,24 @@ class SteppedSession:
                 every = probe.every * -(-wanted // self.options.max_trace_bytes)
                 raise InvalidInput(
                     f"Probe {probe.key!r}",
-                    f"would need {wanted / 1e9:.1f} GB, more than the "
-                    f"budget of {self.options.max_trace_bytes / 1e9:.1f} GB",
+                    f"would need {wanted / 1e6:g} MB, more than the budget of "
+                    f"{self.options.max_trace_bytes / 1e6:g} MB",
                     fix=f"record every {every * self.lowered.dt:g} ms, fewer neurons, or raise "
                     "max_trace_bytes",
                 )
 
     def _late_notes(self) -> tuple[str, ...]:
-        if self.lowered.max_delay > max(self.tick, 1):
-            return (
-                f"the longest delay ({self.lowered.max_delay * self.lowered.dt:g} ms) exceeds "
-                "the run: those spikes never arrive",
+        notes = []
+        if self.lowered.max_delay >= self.tick > 0:
+            notes.append(
+                f"the longest delay ({self.lowered.max_delay * self.lowered.dt:g} ms) is not "
+                "shorter than the run: those spikes never arrive"
             )
-        return ()
+        later = sum(i.given_from(self.tick) for i in self.lowered.inputs)
+        later += int(np.count_nonzero(self._fed[0] >= self.tick))
+        if later and self.tick > 0:
+            notes.append(f"{later} input spikes lie beyond the end of the run")
+        return tuple(notes)
 
 
 @cache

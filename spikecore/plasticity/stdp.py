@@ -14,7 +14,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from spikecore.errors import InvalidInput, UnknownName
+from spikecore.errors import InvalidInput, UnknownName, names_its_parameters
 from spikecore.quantities import Quantity, magnitude, ms, nA
 
 __all__ = ["PairSTDP"]
@@ -29,6 +29,7 @@ Dependence = Literal["additive", "multiplicative"]
 _NEGLIGIBLE = 2.0**-53
 
 
+@names_its_parameters
 @dataclass(frozen=True)
 class PairSTDP:
     """Pair STDP.
@@ -157,7 +158,7 @@ class PairSTDP:
     def _window(self, tau: float, dt: float) -> npt.NDArray[np.float64]:
         floor = 1.0 / 2048.0 if self.window == "table2048" else _NEGLIGIBLE
         length = int(np.floor(-np.log(floor) * tau / dt)) + 2
-        table = np.exp(-np.arange(length) * dt / tau)
+        table: npt.NDArray[np.float64] = np.exp(-np.arange(length) * dt / tau)
         if self.window == "table2048":
             table = np.floor(2048.0 * table) / 2048.0
         table[table < floor] = 0.0

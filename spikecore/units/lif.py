@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from spikecore.errors import InvalidInput, UnitMismatch
+from spikecore.errors import InvalidInput, UnitMismatch, names_its_parameters
 from spikecore.quantities import MOhm, Quantity, magnitude, ms, mV, nA, require
 from spikecore.units.linear import LinearUnit, Port, StepRule
 
@@ -29,6 +29,7 @@ class Delta:
     """Synapses that lift the membrane at once; weights are voltages (mV)."""
 
 
+@names_its_parameters
 @dataclass(frozen=True)
 class Exponential:
     """Synaptic currents that jump by the weight (nA) and decay exponentially.
@@ -43,6 +44,7 @@ class Exponential:
     tau_inh: Quantity = 5.0 * ms
 
 
+@names_its_parameters
 @dataclass(frozen=True)
 class Alpha:
     """Synaptic currents ``w (t/tau) exp(1 - t/tau)``: the weight (nA) is the peak, at ``tau``.
@@ -57,6 +59,7 @@ class Alpha:
     tau_inh: Quantity = 5.0 * ms
 
 
+@names_its_parameters
 @dataclass(frozen=True)
 class AdaptiveThreshold:
     """A threshold that rises with each spike and falls back exponentially.
@@ -73,6 +76,7 @@ class AdaptiveThreshold:
     tau: Quantity = 100.0 * ms
 
 
+@names_its_parameters
 @dataclass(frozen=True)
 class LIF:
     """Leaky integrate-and-fire neuron, ``tau_m dv/dt = -(v - v_rest) + R I``.

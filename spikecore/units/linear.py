@@ -24,6 +24,9 @@ __all__ = ["LinearUnit", "Port", "StepRule", "Unit"]
 FloatArray = npt.NDArray[np.float64]
 StepRule = Literal["exact", "spinnaker"]
 
+NEGLIGIBLE = 1e-12
+"""Rates (1/ms) below this count as none."""
+
 
 @dataclass(frozen=True)
 class Port:
@@ -124,7 +127,7 @@ class LinearUnit:
         s, place = len(self.states), f"{self.name} unit"
         if self.step not in ("exact", "spinnaker"):
             raise UnknownName(f"{place}.step", str(self.step), ("exact", "spinnaker"))
-        if self.A.ndim != 3 or self.A.shape[1:] != (s, s):
+        if self.A.shape[1:] != (s, s):
             raise InvalidInput(f"{place}.A", f"must have shape (K, {s}, {s})", got=self.A.shape)
         k = self.A.shape[0]
         for label, array, shape in (
@@ -145,9 +148,18 @@ class LinearUnit:
         for state in (*targets, *self.reset, *self.jump, *self.currents):
             if state not in self.states:
                 raise UnknownName(place, state, self.states)
+        for name, port in self.ports.items():
+            if self.step == "spinnaker" and port.state in self.currents and port.tau is None:
+                raise InvalidInput(
+                    f"{place}.ports[{name}].tau", "is needed by the spinnaker step rule"
+                )
         growth = np.linalg.eigvals(self.A).real.max(axis=1)
         require(
-            growth, growth <= 1e-12, place, "must be stable (no state may grow by itself)", "1/ms"
+            growth,
+            growth <= NEGLIGIBLE,
+            place,
+            "must be stable (no state may grow by itself)",
+            "1/ms",
         )
         self._check_reset(place)
 

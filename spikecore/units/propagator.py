@@ -21,6 +21,7 @@ FloatArray = npt.NDArray[np.float64]
 
 _TAYLOR_ORDER = 18
 _SPAN_BITS = 42  # gaps up to 2**42 ticks
+_RADIX_BITS = ((16, 6), (1024, 3), (np.inf, 1))  # up to so many neurons, log2 of the radix
 
 
 def expm(matrix: FloatArray) -> FloatArray:
@@ -42,7 +43,7 @@ def expm(matrix: FloatArray) -> FloatArray:
     n = matrix.shape[-1]
     diagonal = np.diagonal(matrix, axis1=-2, axis2=-1)
     norm = float(np.abs(matrix).sum(axis=-1).max(initial=0.0))
-    squarings = max(0, int(np.ceil(np.log2(norm))) + 1) if norm > 0.5 else 0
+    squarings = int(np.ceil(np.log2(max(norm, 0.5)))) + 1
     small = matrix * 2.0**-squarings
     shift = np.diagonal(small, axis1=-2, axis2=-1).min(axis=-1)[..., None, None]
     identity = np.eye(n)
@@ -51,8 +52,10 @@ def expm(matrix: FloatArray) -> FloatArray:
     for order in range(1, _TAYLOR_ORDER + 1):
         term = term @ (small - shift * identity) / order
         total = total + term
-    result = total * np.exp(shift)
-    triangular = not np.triu(matrix, 1).any()
+    result: FloatArray = total * np.exp(shift)
+    # Triangular as it is, or with the constant (the last row and column) put first.
+    orders = (matrix, np.roll(matrix, 1, axis=(-2, -1)))
+    triangular = any(not np.triu(m, 1).any() for m in orders)
     for squaring in range(squarings + 1):
         if squaring > 0:
             result = result @ result
@@ -129,7 +132,7 @@ def tabulate(unit: LinearUnit, dt: float) -> PropagatorTable:
     near 1 kB per neuron in large heterogeneous populations.
     """
     k = unit.A.shape[0]
-    bits = 6 if k <= 16 else (3 if k <= 1024 else 1)
+    bits = next(bits for limit, bits in _RADIX_BITS if k <= limit)
     radix, positions = 2**bits, -(-_SPAN_BITS // bits)
     free = _digits(unit, dt, radix, positions, held=False)
     held = _digits(unit, dt, radix, positions, held=True)
@@ -168,26 +171,33 @@ def response_bound(table: FloatArray, h: FloatArray) -> FloatArray:
     ndarray, shape (K, 2, S+1)
         ``up, down`` such that for every later tick
         ``h . x(t + k) <= up . max(x, 0) + down . max(-x, 0)``, with x extended by
-        a constant 1. Between tabulated gaps the bound multiplies worst cases, so
-        it is safe and at most a few per cent above the true maximum.
+        a constant 1. Between tabulated gaps the bound multiplies worst cases (of the
+        digit and of the rest of the gap, in the better of both orders), so it is
+        safe and at most a few per cent above the true maximum.
     """
-    k, positions, radix, n, _ = table.shape
+    k, positions, _, n, _ = table.shape
     row = np.append(h, 0.0)
     up = np.full((k, n), -np.inf)
     down = np.full((k, n), -np.inf)
     # High and low envelope of all propagators shorter than radix**p.
-    high = np.broadcast_to(np.eye(n), (k, n, n))
-    low = high.copy()
+    high = low = identity = np.broadcast_to(np.eye(n), (k, n, n))
     for p in range(positions):
-        reach = np.einsum("r,kmrs->kms", row, table[:, p, 1:])
-        plus, minus = np.maximum(reach, 0.0), np.minimum(reach, 0.0)
-        best = plus @ high + minus @ low
-        worst = plus @ low + minus @ high
-        up = np.maximum(up, best.max(axis=1))
-        down = np.maximum(down, -worst.min(axis=1))
-        step_plus = np.maximum(table[:, p], 0.0)
-        step_minus = np.minimum(table[:, p], 0.0)
-        tops = step_plus @ high[:, None] + step_minus @ low[:, None]
-        floors = step_plus @ low[:, None] + step_minus @ high[:, None]
+        plus, minus = np.maximum(table[:, p], 0.0), np.minimum(table[:, p], 0.0)
+        # What h sees of the digit, preceded by the rest of the gap: by its envelope,
+        # or, up to two digits (where most responses have their peak), exactly.
+        reach = row @ table[:, p, 1:]
+        if p == 1:
+            reach = (reach @ table[:, 0].swapaxes(1, 2).reshape(k, n, -1)).reshape(k, -1, n)
+        above, below = (identity, identity) if p == 1 else (high, low)
+        best = np.maximum(reach, 0.0) @ above + np.minimum(reach, 0.0) @ below
+        worst = np.maximum(reach, 0.0) @ below + np.minimum(reach, 0.0) @ above
+        # The digit followed by the rest of the gap, in which h sees no more than so far.
+        top, floor = np.maximum(up, row)[:, None, None], np.minimum(-down, row)[:, None, None]
+        later_best = (top @ plus[:, 1:] + floor @ minus[:, 1:])[:, :, 0]
+        later_worst = (floor @ plus[:, 1:] + top @ minus[:, 1:])[:, :, 0]
+        up = np.maximum(up, np.minimum(best.max(axis=1), later_best.max(axis=1)))
+        down = np.maximum(down, -np.maximum(worst.min(axis=1), later_worst.min(axis=1)))
+        tops = plus @ high[:, None] + minus @ low[:, None]
+        floors = plus @ low[:, None] + minus @ high[:, None]
         high, low = tops.max(axis=1), floors.min(axis=1)
     return np.stack([up, down], axis=1)

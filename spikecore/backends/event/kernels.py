@@ -49,10 +49,11 @@ L_HISTORY, L_HISTORY_0, L_MAX_LAG = int(L.HISTORY), int(L.HISTORY_0), int(L.MAX_
 AT, UNTIL, HIT = 0, 1, 2  # State.clock
 TOUCHED, ACTIVE, SPIKES, MANY = 0, 1, 2, 3  # State.lists
 COUNT, HEAD, TAIL = 0, 1, 2  # State.slot
+POTENTIATE, IGNORE = 1, 2  # L.COINCIDENCE
 
 # Functions that only other kernels call need no wrapper for Python; that halves
 # the compile time that a user waits for once.
-_inner = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+_inner = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]
 
 
 @_inner
@@ -112,6 +113,9 @@ def _watch(net: Net, st: State, n: int, t: int) -> None:
     pop = net.node[n, 1]
     s = net.population[pop, P_STATES]
     own = net.population[pop, P_KINDS] * (n - net.population[pop, P_START])
+    threshold = net.real[net.population[pop, P_THRESHOLD] + own]
+    if threshold == np.inf:
+        return
     held = st.clock[n, UNTIL] - t
     if held > 0:  # judge it by the state in which it leaves its refractory period
         _carry(
@@ -131,8 +135,8 @@ def _watch(net: Net, st: State, n: int, t: int) -> None:
         term = net.real[up + i] * x if x > 0 else net.real[down + i] * -x
         level += term
         size += abs(term)
-    threshold = net.real[net.population[pop, P_THRESHOLD] + own]
-    if level + net.real[1] * (size + abs(threshold)) >= threshold:
+    # "not <" rather than ">=": what overflows here (not a number) is looked at.
+    if not level + net.real[1] * (size + abs(threshold)) < threshold:
         st.lists[ACTIVE, st.register[N_ACTIVE]] = n
         st.register[N_ACTIVE] += 1
 
@@ -172,6 +176,14 @@ def _collect(net: Net, st: State, t: int) -> int:
 
 
 @_inner
+def _finite(x: Any, s: int) -> bool:
+    for i in range(s):  # noqa: SIM110 (numba compiles no generator expressions)
+        if not np.isfinite(x[i]):
+            return False
+    return True
+
+
+@_inner
 def _update(net: Net, st: State, n: int, t: int) -> int:
     """Bring neuron ``n`` to tick ``t``. Return 1 if it fires, -1 if its state is not finite."""
     pop = net.node[n, 1]
@@ -196,11 +208,12 @@ def _update(net: Net, st: State, n: int, t: int) -> int:
     level = net.real[0] - net.real[0]
     for i in range(s):
         level += net.real[net.population[pop, P_H] + i] * x[i]
-    if not np.isfinite(level):
+    threshold = net.real[net.population[pop, P_THRESHOLD] + kind]
+    fires = not refractory and level >= threshold and threshold < np.inf
+    commit = commit or fires
+    if commit and not _finite(x, s):
         return -1
-    fires = (not refractory) and level >= net.real[net.population[pop, P_THRESHOLD] + kind]
     if fires:
-        commit = True
         for i in range(s):
             if net.whole[net.population[pop, P_MASK] + i]:
                 x[i] = net.real[net.population[pop, P_RESET] + kind * s + i]
@@ -284,7 +297,7 @@ def _learn(net: Net, st: State, rule: int, i: int, synapse: int, until: int, t: 
         if not net.rule[rule, L_LATE]:
             w = min(max(w, low), high)
     if t >= 0:
-        if net.rule[rule, L_COINCIDENCE] == 2:  # the post spike of this very tick does not count
+        if net.rule[rule, L_COINCIDENCE] == IGNORE:  # a post spike of this very tick
             while end > begin and st.history_tick[end - 1] + lag >= t:
                 end -= 1
         y = net.real[0] - net.real[0]
@@ -400,7 +413,7 @@ def _send(net: Net, st: State, t: int) -> int:
                 return GROW
             r = net.projection[p, C_RULE]
             if r >= 0:
-                early = 1 if net.rule[r, L_COINCIDENCE] == 1 else 0
+                early = 1 if net.rule[r, L_COINCIDENCE] == POTENTIATE else 0
                 _learn_row(net, st, r, own, t - early, t)
             _send_row(net, st, p, own, t, many)
             reg[PROJECTION] += 1
@@ -413,7 +426,7 @@ def _send(net: Net, st: State, t: int) -> int:
 def _tick(net: Net, st: State, t: int, sources: Any, out: Any) -> int:
     """Phase 0 of a tick: arrivals, states, thresholds; list the spikes."""
     reg = st.register
-    count = 0
+    begin, count = reg[N_OUT], 0
     while reg[INPUT] < sources.shape[1] and sources[0, reg[INPUT]] == t:
         n = sources[1, reg[INPUT]]
         if count > 0 and st.lists[SPIKES, count - 1] == n:
@@ -435,8 +448,11 @@ def _tick(net: Net, st: State, t: int, sources: Any, out: Any) -> int:
             st.lists[SPIKES, count], st.lists[MANY, count] = n, 1
             count += 1
         elif outcome < 0:
-            reg[BAD] = n
+            reg[BAD] = n if code == DONE else min(n, reg[BAD])
             code = DIVERGED
+    if code == DIVERGED:
+        reg[N_OUT] = begin
+        return code
     _sort(st.lists, first, count)
     for i in range(first, count):
         n = st.lists[SPIKES, i]
@@ -459,6 +475,15 @@ def _probe(net: Net, st: State, t: int, probes: Any, who: Any, out: Any) -> None
                 out[at + j] = st.buffer[probes[i, 1]]
 
 
+@_inner
+def _wake(net: Net, st: State, t: int) -> None:
+    """Put every neuron that can fire by itself on the active list."""
+    for n in range(net.node.shape[0]):
+        if net.node[n, 1] >= 0:
+            _load(net, st, n, t)
+            _watch(net, st, n, t)
+
+
 @njit(cache=True)
 def run(
     net: Net,
@@ -474,20 +499,16 @@ def run(
     """Run ticks up to ``stop``; return why it ended.
 
     DONE: at ``stop``. OUTPUT_FULL: take the spikes out and call again. GROW: enlarge
-    the calendar and call again. DIVERGED, RUNAWAY: the tick is finished, the run is over.
+    the calendar and call again. DIVERGED: the run is over, this tick does not count.
+    RUNAWAY: the tick is finished, the run is over.
     ``stop`` may be WAKE (fill the active list before the first tick) or FLUSH (bring
     all plastic weights up to date).
     """
     reg = st.register
     if stop == WAKE:
-        for n in range(net.node.shape[0]):
-            if net.node[n, 1] >= 0:
-                _load(net, st, n, reg[TICK] - 1)
-                _watch(net, st, n, reg[TICK] - 1)
-        return DONE
-    if stop == FLUSH:
+        _wake(net, st, reg[TICK] - 1)
+    elif stop == FLUSH:
         _flush(net, st, reg[TICK] - 1)
-        return DONE
     while reg[TICK] < stop:
         t = reg[TICK]
         if reg[PHASE] == 0:
@@ -498,9 +519,8 @@ def run(
                 continue
             if reg[N_OUT] + st.lists.shape[1] > out.shape[1]:
                 return OUTPUT_FULL
-            code = _tick(net, st, t, sources, out)
+            code: int = _tick(net, st, t, sources, out)
             if code != DONE:
-                reg[TICK] = t + 1
                 return code
             reg[PHASE] = 1
         if _send(net, st, t) == GROW:

@@ -9,14 +9,26 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecore.backends.event import kernels
-from spikecore.backends.event.tables import C, L, R, State, build_net, grow_calendar, new_state
+from spikecore.backends.event.tables import (
+    C,
+    L,
+    R,
+    State,
+    build_net,
+    delay_bytes,
+    grow_calendar,
+    new_state,
+)
 from spikecore.backends.lowering import Lowered
 from spikecore.backends.protocol import Capabilities, Options
 from spikecore.backends.session import SteppedSession
+from spikecore.errors import InvalidInput
 
 __all__ = ["EventBackend", "EventSession"]
 
 IndexArray = npt.NDArray[np.int64]
+
+MAX_DELAY_BYTES = 8_000_000_000
 
 _NO_SPIKES = np.empty((2, 0), np.int64)
 _NO_PROBES = np.empty((0, 6), np.int64)
@@ -41,7 +53,21 @@ class EventBackend:
         )
 
     def prepare(self, lowered: Lowered, options: Options) -> EventSession:
-        """Open a session."""
+        """Open a session.
+
+        Raises
+        ------
+        InvalidInput
+            If the delays of plastic synapses need more than :data:`MAX_DELAY_BYTES`.
+        """
+        wanted = delay_bytes(lowered)
+        if wanted > MAX_DELAY_BYTES:
+            raise InvalidInput(
+                "backend 'event'",
+                f"may use {MAX_DELAY_BYTES / 1e9:g} GB for spikes on their way",
+                got=f"{wanted / 1e9:.1f} GB for a delay of {lowered.max_delay * lowered.dt:g} ms",
+                fix="use shorter delays, or PairSTDP(post_delay='none')",
+            )
         return EventSession(lowered, options)
 
 
@@ -128,7 +154,8 @@ class EventSession(SteppedSession):
     def _trace_space(self, stop: int) -> tuple[Any, Any, Any]:
         if not self.lowered.probes:
             return _NO_PROBES, _NOBODY, _NO_TRACES
-        rows, who, space = [], [], 0
+        rows, space = [], 0
+        who: list[IndexArray] = []
         for probe in self.lowered.probes:
             row0 = -(-self.tick // probe.every)
             count = probe.neurons.size
@@ -145,7 +172,7 @@ class EventSession(SteppedSession):
     def _where(self, neuron: int) -> str:
         for name, (start, size) in self.lowered.groups.items():
             if start <= neuron < start + size:
-                return f"{name}[{neuron - start}] is not finite in tick {self.tick - 1}"
+                return f"{name}[{neuron - start}] is not finite in tick {self.tick}"
         raise AssertionError("every neuron belongs to a group")
 
     def weights(self, projection: int) -> npt.NDArray[np.float64]:

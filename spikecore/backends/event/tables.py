@@ -18,7 +18,17 @@ import numpy.typing as npt
 from spikecore.backends.lowering import Lowered, LoweredProjection
 from spikecore.plasticity import PairSTDP
 
-__all__ = ["BLOCK", "NEVER", "Net", "R", "State", "build_net", "grow_calendar", "new_state"]
+__all__ = [
+    "BLOCK",
+    "NEVER",
+    "Net",
+    "R",
+    "State",
+    "build_net",
+    "delay_bytes",
+    "grow_calendar",
+    "new_state",
+]
 
 Array = npt.NDArray[Any]
 
@@ -280,6 +290,19 @@ def _projection_rows(
         weight0 += p.weight.size
 
 
+def _history(p: LoweredProjection) -> tuple[int, int]:
+    """Return the longest way of a post spike to a synapse (ticks), and how many to keep."""
+    assert p.plasticity is not None
+    lag = int(p.delay.max(initial=0)) if p.plasticity.post_delay == "dendritic" else 0
+    return lag, max(64, 2 * (lag + 2))  # those on their way, and as many again
+
+
+def delay_bytes(lowered: Lowered) -> int:
+    """Return the memory that the longest delays cost before the first spike."""
+    plastic = [p for p in lowered.projections if p.plasticity is not None]
+    return 24 * (lowered.max_delay + 1) + sum(16 * _history(p)[1] * p.target_size for p in plastic)
+
+
 def _rule_rows(
     projections: list[LoweredProjection], learning: list[int], real: _Pool, dt: float
 ) -> Iterable[tuple[int, ...]]:
@@ -288,14 +311,12 @@ def _rule_rows(
         p, rule = projections[i], projections[i].plasticity
         assert isinstance(rule, PairSTDP)
         plus, minus = rule.windows(dt)
-        dendritic = rule.post_delay == "dendritic"
-        lag = int(p.delay.max(initial=0)) if dendritic else 0
-        history = max(64, 2 * (lag + 2))  # spikes on their way, and as many again
+        lag, history = _history(p)
         yield (
             i,
             rule.pairing == "nearest",
             ("depress", "potentiate", "ignore").index(rule.coincidence),
-            dendritic,
+            rule.post_delay == "dendritic",
             rule.clamp == "update",
             rule.dependence == "multiplicative",
             real.add([*rule.amplitudes, *rule.bounds]),

@@ -1,0 +1,263 @@
+"""Memory files that are damaged, cut short, read-only, on a full disk, or held by the dead."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from memory_scenarios import NAMES
+from test_memory_model import operations, step
+
+from spikecore import FileRefused, SpikecoreError, StoreBusy
+from spikecore.memory import ContentMemory, Flags, Text
+
+WORDS = {f"cue {n}": f"word {n}" for n in range(6)}
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+@pytest.fixture
+def path(tmp_path):
+    file = tmp_path / "words.mem"
+    with ContentMemory.create(file, Text(8), cues=8) as memory:
+        for cue, word in WORDS.items():
+            memory.store(cue, word)
+    return file
+
+
+def recalled(path):
+    with ContentMemory.open(path) as memory:
+        return {cue: memory.recall(cue).best.content for cue in memory.cues()}
+
+
+def everything(path):
+    """Do with a memory whatever can be done."""
+    with ContentMemory.open(path) as memory:
+        for cue in memory.cues():
+            memory.recall(cue)
+        memory.search("word 3")
+        memory.history()
+        memory.store("new", "content")
+
+
+def execute(path, statement, *values):
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute(statement, values)
+
+
+# -- damage --------------------------------------------------------------------------------
+
+
+def test_no_truncation_loses_a_memory_silently(path):
+    whole = path.read_bytes()
+    for size in [*range(0, len(whole), 97), len(whole) - 1]:
+        path.write_bytes(whole[:size])
+        with pytest.raises(FileRefused):
+            recalled(path)
+    path.write_bytes(whole)
+    assert recalled(path) == WORDS
+
+
+def test_truncation_says_how_much_is_missing(path):
+    size = path.stat().st_size
+    os.truncate(path, size - 10)
+    with pytest.raises(FileRefused, match=f"truncated: {size - 10} bytes of {size}.*restore"):
+        ContentMemory.open(path)
+
+
+def test_flipped_bytes_never_end_in_a_foreign_error(path):
+    whole, rng, refused = path.read_bytes(), random.Random(3), 0
+    for _ in range(150):
+        damaged = bytearray(whole)
+        for _ in range(rng.randint(1, 30)):
+            damaged[rng.randrange(len(damaged))] = rng.randrange(256)
+        path.write_bytes(damaged)
+        try:
+            everything(path)
+        except SpikecoreError:
+            refused += 1
+    assert refused > 15  # many flips hit free space or texts
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE setting SET value = '{' WHERE name = 'codec'",
+        "UPDATE setting SET value = '3' WHERE name = 'codec'",
+        """UPDATE setting SET value = '{"kind": "sound"}' WHERE name = 'codec'""",
+        "UPDATE setting SET value = '-4' WHERE name = 'cues'",
+        "UPDATE setting SET value = '7' WHERE name = 'threshold'",
+        """UPDATE setting SET value = '"other"' WHERE name = 'preset'""",
+        "DELETE FROM setting WHERE name = 'preset'",
+        "DROP TABLE setting",
+        "DROP TABLE cue",
+        "UPDATE cue SET number = 8 WHERE number = 5",
+        "UPDATE cue SET number = -1 WHERE number = 5",
+        "UPDATE cue SET name = x'ff00' WHERE number = 5",
+        "UPDATE cue SET backward = zeroblob(9) WHERE number = 5",
+        "UPDATE cue SET forward = (SELECT value FROM setting WHERE name = 'codec')",
+        "UPDATE history SET detail = '[]'",
+        "UPDATE history SET detail = 'nonsense'",
+    ],
+)
+def test_damaged_entries_are_refused(path, statement):
+    execute(path, statement)
+    with pytest.raises(FileRefused, match=r"words\.mem"):
+        everything(path)
+
+
+def test_weights_out_of_bounds_are_refused(path):
+    blob = zlib.compress(np.full(256, 1e9).tobytes())
+    execute(path, "UPDATE cue SET forward = ? WHERE number = 2", blob)
+    with ContentMemory.open(path) as memory, pytest.raises(SpikecoreError, match=r"0 \.\. 6"):
+        memory.recall("cue 1")
+
+
+# -- read-only and full ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def read_only(path):
+    """Return a folder with a file, neither of which can be written.
+
+    No file is read-only to root, so root gives up its rights for a while.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder, user = Path(name), os.geteuid()
+        (folder / "copy.mem").write_bytes(path.read_bytes())
+        (folder / "copy.mem").chmod(0o444)
+        folder.chmod(0o555)
+        if user == 0:
+            os.seteuid(65534)
+        try:
+            yield folder
+        finally:
+            os.seteuid(user)
+            folder.chmod(0o755)
+
+
+def test_read_only_file_is_read_but_not_written(read_only):
+    assert recalled(read_only / "copy.mem") == WORDS
+    with ContentMemory.open(read_only / "copy.mem") as memory:
+        for operation in (lambda: memory.store("new", "x"), lambda: memory.forget("cue 1")):
+            with pytest.raises(FileRefused, match="readonly"):
+                operation()
+        assert memory.recall("cue 1").best.content == "word 1"
+    assert recalled(read_only / "copy.mem") == WORDS
+
+
+def test_no_memory_is_made_in_a_read_only_folder(read_only):
+    with pytest.raises(FileRefused, match=r"not writable|could not be made"):
+        ContentMemory.create(read_only / "new.mem", Text(4))
+    assert [p.name for p in read_only.iterdir()] == ["copy.mem"]
+
+
+FILL = """
+import resource, sys
+from spikecore import FileRefused
+from spikecore.memory import ContentMemory
+with ContentMemory.open(sys.argv[1]) as memory:
+    memory.recall("cue 0")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
+    try:
+        memory.store("cue 0", "changed")
+    except FileRefused as error:
+        print(memory.recall("cue 0").best.content, memory.cues(), error, sep="|")
+"""
+
+
+@pytest.mark.parametrize("limit", [0, 600, 5000])
+def test_full_disk_leaves_the_memory_as_it_was(path, limit):
+    done = subprocess.run(
+        [sys.executable, "-c", FILL, path, str(limit)],
+        capture_output=True,
+        check=False,
+        text=True,
+        env=ENVIRONMENT,
+    )
+    assert done.returncode == 0, done.stderr
+    content, names, error = done.stdout.strip().split("|")
+    assert content == "word 0"
+    assert names == str(tuple(WORDS))
+    assert "disk" in error
+    assert recalled(path) == WORDS
+
+
+# -- two processes ----------------------------------------------------------------------------
+
+HOLD = """
+import sys
+from spikecore.memory import ContentMemory
+with ContentMemory.open(sys.argv[1]) as memory:
+    with memory.file.transaction("spikecore memory store 'slow'"):
+        print("held", flush=True)
+        sys.stdin.readline()
+"""
+
+
+@contextlib.contextmanager
+def holder(path):
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    ) as process:
+        assert process.stdout.readline() == "held\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_busy_file_is_read_and_its_holder_named(path):
+    with holder(path) as process:
+        assert recalled(path) == WORDS
+        with (
+            ContentMemory.open(path, timeout=0.05) as memory,
+            pytest.raises(StoreBusy, match=rf"process {process.pid} \(.*store 'slow'\) since 20"),
+        ):
+            memory.forget("cue 1")
+
+
+def test_a_holder_that_was_killed_holds_nothing(path):
+    with holder(path) as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        with ContentMemory.open(path, timeout=0.05) as memory:
+            memory.store("cue 1", "after")
+    assert recalled(path)["cue 1"] == "after"
+
+
+def test_a_waiting_writer_gets_its_turn(path):
+    with holder(path) as process, ContentMemory.open(path, timeout=30) as memory:
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert memory.store("cue 1", "waited").outcome == "replaced"
+
+
+@given(operations, st.lists(st.integers(0, 2), min_size=14, max_size=14))
+@settings(max_examples=12, deadline=None)
+def test_sessions_that_take_turns_equal_a_dictionary(script, turns):
+    with tempfile.TemporaryDirectory() as folder:
+        file, model = Path(folder) / "fruit.mem", {}
+        ContentMemory.create(file, Flags(NAMES), 3).close()
+        with ContentMemory.open(file) as one, ContentMemory.open(file) as two:
+            for turn, operation in zip(turns, script, strict=False):
+                if turn == 2:
+                    with ContentMemory.open(file) as three:
+                        step(three, model, 3, *operation)
+                else:
+                    step((one, two)[turn], model, 3, *operation)
