@@ -97,7 +97,8 @@ class UnknownName(InvalidInput):
 
     def __init__(self, place: str, name: str, known: Iterable[str]) -> None:
         options = sorted(known)
-        near = difflib.get_close_matches(name, options, n=1)
+        folded = {option.casefold(): option for option in options}
+        near = [folded[n] for n in difflib.get_close_matches(name.casefold(), folded, n=1)]
         if near:
             fix = f"did you mean {near[0]!r}?"
         elif options:

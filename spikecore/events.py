@@ -72,15 +72,22 @@ class Spikes:
         ticks = np.atleast_1d(ticks_of(times, dt, f"{place}.times", rounding=rounding))
         index = np.atleast_1d(np.asarray(neurons))
         if index.size and index.dtype.kind not in "iu":
-            raise InvalidInput(f"{place}.neurons", "must hold integers", got=index.dtype)
+            raise InvalidInput(
+                f"{place}.neurons", "must hold integers", got=index.dtype, fix="use .astype(int)"
+            )
         if index.shape != ticks.shape:
             raise InvalidInput(
                 place,
                 "times and neurons must have one length",
                 got=f"{ticks.size} and {index.size}",
+                fix="give time and neuron of each spike",
             )
         require(
-            index, (index >= 0) & (index < size), f"{place}.neurons", f"must lie in 0 .. {size - 1}"
+            index,
+            (index >= 0) & (index < size),
+            f"{place}.neurons",
+            f"must lie in 0 .. {size - 1}",
+            fix=f"the group has {size} neurons, numbered from 0",
         )
         if strict:
             back = np.flatnonzero(np.diff(ticks) < 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -97,12 +98,16 @@ def read_archive(
     """
     place = os.fspath(path)
     try:
-        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        with Path(path).open("rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise ValueError("not an archive, or cut off")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
         meta: dict[str, Any] = json.loads(str(arrays.pop("meta")))
         found, listed = meta["format"], meta["arrays"]
     except FileNotFoundError:
-        raise FileRefused(place, "does not exist") from None
+        raise FileRefused(place, "does not exist", fix="check the path") from None
     except Exception as error:  # whatever NumPy and zipfile raise over foreign bytes
         raise FileRefused(
             place,

@@ -93,16 +93,19 @@ class Input:
                     f"Input {self.name!r}.rate",
                     "needs one value, or one per neuron",
                     got=f"{rate.size} values for {self.size} neurons",
+                    fix=f"give {self.size} values, or one for all",
                 )
             for label in ("start", "stop"):
                 value = getattr(self.source, label)
                 if value is not None:
-                    magnitude(value, "time", f"Input {self.name!r}.{label}", at_least=0.0)
+                    place = f"Input {self.name!r}.{label}"
+                    magnitude(value, "time", place, at_least=0.0, single=True)
         elif self.source is not None and not isinstance(self.source, Train):
             raise InvalidInput(
                 f"Input {self.name!r}.source",
                 "must be Train, Poisson or None",
                 got=type(self.source).__name__,
+                fix="write e.g. Train([1, 2] * ms, [0, 0])",
             )
 
     def bind(self, dt: float, seed: int) -> BoundInput:
@@ -202,7 +205,9 @@ def check_size(size: object, place: str) -> int:
         Otherwise.
     """
     if isinstance(size, bool) or not isinstance(size, int | np.integer):
-        raise InvalidInput(place, "must be an integer", got=repr(size))
+        raise InvalidInput(place, "must be an integer", got=repr(size), fix="use int(...)")
     if size < 1:
-        raise InvalidInput(place, "must be at least 1", got=size)
+        raise InvalidInput(
+            place, "must be at least 1", got=size, fix="use 1 or more, or leave the group out"
+        )
     return int(size)

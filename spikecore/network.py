@@ -55,13 +55,17 @@ class Population:
         check_size(self.size, f"{place}.size")
         if not hasattr(self.unit, "linear"):
             raise InvalidInput(
-                f"{place}.unit", "must be a unit such as LIF(...)", got=type(self.unit).__name__
+                f"{place}.unit",
+                "must be a unit",
+                got=type(self.unit).__name__,
+                fix="use LIF(...) or a LinearUnit",
             )
         if self.linear.size not in (None, self.size):
             raise InvalidInput(
                 f"{place}.unit",
                 "array parameters need one value per neuron",
                 got=f"{self.linear.size} values for {self.size} neurons",
+                fix=f"give {self.size} values, or one for all",
             )
         for state, value in self.initial.items():
             if state not in self.linear.states:
@@ -73,6 +77,7 @@ class Population:
                     f"{place}.initial[{state!r}]",
                     "needs one value per neuron",
                     got=f"{array.size} values for {self.size} neurons",
+                    fix=f"give {self.size} values, or one for all",
                 )
 
     @property
@@ -130,8 +135,9 @@ class Projection:
         if not isinstance(self.wiring, Wiring):
             raise InvalidInput(
                 f"{self.place}.wiring",
-                "must be OneToOne(), AllToAll(), Pairs(...) or RandomPairs(...)",
+                "must be a wiring",
                 got=repr(self.wiring),
+                fix="use OneToOne(), AllToAll(), Pairs(pre, post) or RandomPairs(p)",
             )
         if not isinstance(self.delay, Uniform | Normal):
             delay = magnitude(self.delay, "time", f"{self.place}.delay")
@@ -237,6 +243,7 @@ class Network:
                     "Network",
                     "takes Population, Input, Projection and Probe",
                     got=type(part).__name__,
+                    fix="leave it out",
                 )
             kinds[type(part)].append(part)
         for attribute, kind in (
@@ -246,12 +253,15 @@ class Network:
             ("probes", Probe),
         ):
             object.__setattr__(self, attribute, tuple(kinds[kind]))
-        object.__setattr__(self, "dt", float(magnitude(dt, "time", "Network.dt", above=0.0)))
+        object.__setattr__(
+            self, "dt", float(magnitude(dt, "time", "Network.dt", above=0.0, single=True))
+        )
         self._check()
 
     def _check(self) -> None:
         if not self.groups:
-            raise InvalidInput("Network", "needs at least one population or input")
+            rule = "needs at least one population or input"
+            raise InvalidInput("Network", rule, fix="add a Population")
         for what, names in (
             ("group", [group.name for group in self.groups]),
             ("projection", [projection.name for projection in self.projections]),
@@ -262,7 +272,7 @@ class Network:
             self._check_projection(projection)
         for population in self.populations:
             ticks_of(
-                Quantity(population.linear.refractory, "time"),
+                Quantity(population.linear.refractory.squeeze(), "time"),
                 self.dt,
                 f"Population {population.name!r}.refractory",
             )
@@ -293,6 +303,7 @@ class Network:
                 f"{p.place}.plasticity",
                 f"needs bounds that are a {port.dimension}",
                 got=p.plasticity.w_max,
+                fix=f"give w_max and w_min in {CANONICAL[port.dimension]}",
             )
         if isinstance(p.delay, Quantity):
             delay = ticks_of(p.delay, self.dt, f"{p.place}.delay", minimum=1, rounding=p.rounding)
@@ -315,29 +326,38 @@ class Network:
                 f"{p.place}.{what}",
                 "needs one value per synapse",
                 got=f"{size} values for {wanted} synapses",
+                fix=f"give {wanted} values, or one for all",
             )
 
     def _check_probe(self, probe: Probe) -> None:
         place = f"Probe {probe.key!r}"
         group = self.group(probe.pop_name, place)
         if isinstance(group, Input):
-            raise InvalidInput(place, "an input has no states; its spikes are recorded always")
+            raise InvalidInput(
+                place,
+                "an input has no states",
+                fix="leave the probe out: spikes are recorded always",
+            )
         if probe.state not in group.linear.states:
             raise UnknownName(place, probe.state, group.linear.states)
         if probe.neurons is not None:
             index = np.asarray(probe.neurons)
             if index.ndim != 1 or not index.size or index.dtype.kind not in "iu":
                 raise InvalidInput(
-                    f"{place}.neurons", "must list one or more integers", got=probe.neurons
+                    f"{place}.neurons",
+                    "must list one or more integers",
+                    got=probe.neurons,
+                    fix="leave it out to record all",
                 )
             require(
                 index,
                 (index >= 0) & (index < group.size),
                 f"{place}.neurons",
                 f"must lie in 0 .. {group.size - 1}",
+                fix=f"the group has {group.size} neurons, numbered from 0",
             )
         if probe.every is not None:
-            ticks_of(probe.every, self.dt, f"{place}.every", minimum=1)
+            ticks_of(probe.every, self.dt, f"{place}.every", minimum=1, single=True)
 
     @property
     def groups(self) -> tuple[Input | Population, ...]:
@@ -384,6 +404,7 @@ class Network:
                 f"{p.place}.target",
                 "must be a population; an input takes no synapses",
                 got=p.post_name,
+                fix="exchange source and target, or replace the input by a Population",
             )
         if p.port not in target.linear.ports:
             raise UnknownName(f"{p.place}.port", p.port, target.linear.ports)
@@ -400,7 +421,8 @@ class Network:
         """
         place, port = f"{p.place}.weight", self.port(p)
         unit = CANONICAL[port.dimension]
-        require(weight, np.isfinite(weight), place, "must be finite", unit)
+        fix = "check where it comes from: 0/0, overflow, missing data"
+        require(weight, np.isfinite(weight), place, "must be finite", unit, fix)
         if port.sign < 0 or p.port == "inh":
             rule = f"must not be negative: port {p.port!r} subtracts already"
             fix = "use magnitudes, or a distribution that stays positive"
@@ -408,7 +430,8 @@ class Network:
         if p.plasticity is not None:
             low, high = p.plasticity.bounds
             rule = f"must lie within the bounds {low:g} .. {high:g} of its learning rule"
-            require(weight, (weight >= low) & (weight <= high), place, rule, unit)
+            fix = "start within the bounds, or widen them"
+            require(weight, (weight >= low) & (weight <= high), place, rule, unit, fix)
 
     @cached_property
     def hash(self) -> str:
@@ -422,7 +445,12 @@ def _check_names(what: str, names: list[str]) -> None:
     seen: set[str] = set()
     for name in names:
         if not isinstance(name, str) or not name or not name.isprintable():
-            raise InvalidInput(f"{what} name", "must be printable text, not empty", got=repr(name))
+            raise InvalidInput(
+                f"{what} name",
+                "must be printable text, not empty",
+                got=repr(name),
+                fix="use a short name",
+            )
         if name in RESERVED:
             raise InvalidInput(f"{what} name", "is reserved", got=repr(name), fix="choose another")
         if name in seen:
@@ -430,7 +458,7 @@ def _check_names(what: str, names: list[str]) -> None:
                 f"{what} name",
                 "is used twice",
                 got=repr(name),
-                fix="give each a name of its own (Projection(..., name=...))",
+                fix=f"give each {what} a name of its own",
             )
         seen.add(name)
 

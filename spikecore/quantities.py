@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikecore.errors import InvalidInput, UnitMismatch
+from spikecore.errors import InvalidInput, UnitMismatch, UnknownName
 
 __all__ = [
     "Hz",
@@ -94,7 +94,10 @@ class Quantity:
             )
         if other.dimension != self.dimension:
             raise UnitMismatch(
-                what, f"cannot combine {self.dimension} with {other.dimension}", got=repr(other)
+                what,
+                f"cannot combine {self.dimension} with {other.dimension}",
+                got=repr(other),
+                fix=f"use a {self.dimension} on both sides",
             )
         return other
 
@@ -104,6 +107,7 @@ class Quantity:
                 "multiplication",
                 "a quantity times a quantity is not supported",
                 got=f"{self!r} * {factor!r}",
+                fix="multiply by plain numbers",
             )
         return Quantity(np.asarray(factor, dtype=np.float64) * self.value, self.dimension)
 
@@ -165,6 +169,7 @@ def magnitude(
     *,
     above: float | None = None,
     at_least: float | None = None,
+    single: bool = False,
 ) -> FloatArray:
     """Return the canonical numbers of ``value`` after checking unit, finiteness and range.
 
@@ -178,6 +183,8 @@ def magnitude(
         How errors name the value.
     above, at_least : float, optional
         Open or closed lower bound, in the canonical unit.
+    single : bool
+        Refuse arrays.
 
     Returns
     -------
@@ -206,15 +213,17 @@ def magnitude(
             fix=f"give it in {unit}",
         )
     array = np.asarray(value.value, dtype=np.float64)
-    if array.ndim > 1:
-        raise InvalidInput(
-            place, "must be a single value or a 1-d array", got=f"shape {array.shape}"
-        )
-    require(array, np.isfinite(array), place, "must be finite", unit)
+    if array.ndim > (0 if single else 1):
+        rule = "must be one value" if single else "must be a single value or a 1-d array"
+        raise InvalidInput(place, rule, got=f"shape {array.shape}", fix="take one, or flatten it")
+    fix = "check where it comes from: 0/0, overflow, missing data"
+    require(array, np.isfinite(array), place, "must be finite", unit, fix)
     if above is not None:
-        require(array, array > above, place, f"must be greater than {above:g} {unit}", unit)
+        fix = f"use a value above {above:g} {unit}"
+        require(array, array > above, place, f"must be greater than {above:g} {unit}", unit, fix)
     if at_least is not None:
-        require(array, array >= at_least, place, f"must be at least {at_least:g} {unit}", unit)
+        fix = f"use {at_least:g} {unit} or more"
+        require(array, array >= at_least, place, f"must be at least {at_least:g} {unit}", unit, fix)
     return array
 
 
@@ -255,6 +264,7 @@ def ticks_of(
     *,
     minimum: int = 0,
     rounding: str = "refuse",
+    single: bool = False,
 ) -> npt.NDArray[np.int64]:
     """Convert a time to whole ticks of ``dt`` milliseconds.
 
@@ -270,13 +280,19 @@ def ticks_of(
         Smallest number of ticks allowed.
     rounding : {"refuse", "nearest"}
         What to do with a time between two ticks.
+    single : bool
+        Refuse arrays.
 
     Raises
     ------
     InvalidInput
         If a time is off the grid (and ``rounding`` is "refuse") or below ``minimum``.
+    UnknownName
+        If ``rounding`` is neither.
     """
-    times = magnitude(value, "time", place)
+    if rounding not in ("refuse", "nearest"):
+        raise UnknownName(f"{place}.rounding", str(rounding), ("refuse", "nearest"))
+    times = magnitude(value, "time", place, single=single)
     fix = f"use at least {minimum * dt:g} ms"
     if minimum > 0:
         rule = f"must be positive: the minimum is {minimum} tick = {minimum * dt:g} ms"
@@ -285,7 +301,8 @@ def ticks_of(
     exact = times / dt
     whole = np.rint(exact)
     # More than 2**53 ticks cannot be counted in a float, nor stored.
-    require(times, np.abs(exact) < 2.0**53, place, "is longer than can be counted in ticks", "ms")
+    rule = "is longer than can be counted in ticks"
+    require(times, np.abs(exact) < 2.0**53, place, rule, "ms", "use a larger dt or a shorter time")
     if rounding != "nearest":
         off = off_grid(times, dt)
         if off.any():

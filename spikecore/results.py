@@ -138,6 +138,7 @@ class Result:
                 "needs two runs with the same groups and dt",
                 got=f"{sorted(self.spikes)} at {self.dt} ms and "
                 f"{sorted(other.spikes)} at {other.dt} ms",
+                fix="compare runs of one network",
             )
         matched = 0
         only: list[list[tuple[str, int, int]]] = [[], []]

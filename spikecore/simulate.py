@@ -121,7 +121,12 @@ class Simulation:
         if precision not in ("float64", "float32"):
             raise UnknownName("precision", str(precision), ("float64", "float32"))
         if not isinstance(network, Network):
-            raise InvalidInput("network", "must be a Network", got=type(network).__name__)
+            raise InvalidInput(
+                "network",
+                "must be a Network",
+                got=type(network).__name__,
+                fix="build one: Network([...])",
+            )
         options = Options(precision, max_pending, max_trace_bytes)
         chosen = get_backend(backend)
         lowered = lower(network, check_seed(seed))
@@ -161,7 +166,7 @@ class Simulation:
             If the duration is not a positive time on the grid, or the simulation has
             ended (diverged, runaway).
         """
-        ticks = int(ticks_of(duration, self._lowered.dt, "duration", minimum=1))
+        ticks = int(ticks_of(duration, self._lowered.dt, "duration", minimum=1, single=True))
         if self._session.status in ("diverged", "runaway"):
             raise InvalidInput(
                 "Simulation.run",
@@ -243,7 +248,10 @@ class Simulation:
         wanted = p.weight.shape
         if array.shape not in ((), wanted):
             raise InvalidInput(
-                f"weights of {projection!r}", f"must have shape {wanted}", got=array.shape
+                f"Projection {projection!r}.weight",
+                f"must have shape {wanted}",
+                got=array.shape,
+                fix="give one value per synapse, in the order of weights()",
             )
         self.network.check_weights(self.network.projection(projection), array)
         self._session.set_weights(number, p.in_row_order(np.broadcast_to(array, wanted)))

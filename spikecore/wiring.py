@@ -48,7 +48,10 @@ class OneToOne:
         """Raise if the groups differ in size."""
         if n_source != n_target:
             raise InvalidInput(
-                place, "OneToOne needs two groups of one size", got=f"{n_source} and {n_target}"
+                place,
+                "OneToOne needs two groups of one size",
+                got=f"{n_source} and {n_target}",
+                fix="use Pairs(pre, post) to say which neurons are meant",
             )
 
     def pairs(
@@ -121,12 +124,16 @@ class Pairs:
                 (array >= 0) & (array < size),
                 f"{place}.{label}",
                 f"must lie in 0 .. {size - 1}",
+                fix=f"the group has {size} neurons, numbered from 0",
             )
             arrays.append(array)
         pre, post = arrays
         if pre.size != post.size:
             raise InvalidInput(
-                place, "pre and post must have one length", got=f"{pre.size} and {post.size}"
+                place,
+                "pre and post must have one length",
+                got=f"{pre.size} and {post.size}",
+                fix="give source and target of each synapse",
             )
         if not self.duplicates and pre.size:
             self._check_duplicates(pre, post, n_target, place)
@@ -172,7 +179,12 @@ class RandomPairs:
     def check(self, n_source: int, n_target: int, place: str) -> None:
         """Raise if the probability is not one."""
         if not 0.0 <= self.probability <= 1.0:
-            raise InvalidInput(f"{place}.probability", "must lie in 0 .. 1", got=self.probability)
+            raise InvalidInput(
+                f"{place}.probability",
+                "must lie in 0 .. 1",
+                got=self.probability,
+                fix="use a fraction, not per cent",
+            )
 
     def pairs(
         self, n_source: int, n_target: int, rng: np.random.Generator
@@ -208,9 +220,12 @@ class Uniform:
         self, size: int, dimension: str, place: str, rng: np.random.Generator
     ) -> npt.NDArray[np.float64]:
         """Draw ``size`` values in the canonical unit."""
-        low, high = (float(magnitude(v, dimension, place)) for v in (self.low, self.high))
+        low, high = (
+            float(magnitude(v, dimension, place, single=True)) for v in (self.low, self.high)
+        )
         if low > high:
-            raise InvalidInput(place, "low must not exceed high", got=f"{self.low} .. {self.high}")
+            got = f"{self.low} .. {self.high}"
+            raise InvalidInput(place, "low must not exceed high", got=got, fix="exchange them")
         return rng.uniform(low, high, size)
 
 
@@ -225,8 +240,8 @@ class Normal:
         self, size: int, dimension: str, place: str, rng: np.random.Generator
     ) -> npt.NDArray[np.float64]:
         """Draw ``size`` values in the canonical unit."""
-        mean = float(magnitude(self.mean, dimension, place))
-        sd = float(magnitude(self.sd, dimension, place, at_least=0.0))
+        mean = float(magnitude(self.mean, dimension, place, single=True))
+        sd = float(magnitude(self.sd, dimension, place, at_least=0.0, single=True))
         return rng.normal(mean, sd, size)
 
 

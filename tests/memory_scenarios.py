@@ -1,4 +1,4 @@
-"""Memories for the tests: a small basket of fruit, and three published sessions.
+"""Memories for the tests: a basket of fruit, a file of words, three published sessions.
 
 Source of the sessions: Casanueva-Morato et al. (2024), experiments "functional", "pyramidal"
 and "state map", here as lists of operations.
@@ -6,13 +6,15 @@ and "state map", here as lists of operations.
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass, replace
 from itertools import count
 
 import numpy as np
 
 from spikecore import Network, Train, ms, run
-from spikecore.memory import CA3Shape, ContentMemory, Flags, ca3_network
+from spikecore.memory import CA3Shape, ContentMemory, Flags, Text, ca3_network
 
 NAMES = ("red", "green", "blue", "round", "long", "sweet")
 FRUIT = {"apple": ("red", "round", "sweet"), "plum": ("blue", "round"), "leek": ("green", "long")}
@@ -28,6 +30,24 @@ def fruit(cues=4, **options):
 def held(memory):
     """Return all that the memory recalls, in spikes."""
     return {cue: memory.recall(cue).best.content for cue in memory.cues()}
+
+
+WORDS = {f"cue {n}": f"word {n}" for n in range(6)}
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+def words(path):
+    """Make a memory file with six texts."""
+    with ContentMemory.create(path, Text(8), cues=8) as memory:
+        for cue, word in WORDS.items():
+            memory.store(cue, word)
+    return path
+
+
+def recalled(path):
+    """Open a memory file and recall all that it holds."""
+    with ContentMemory.open(path) as memory:
+        return {cue: memory.recall(cue).best.content for cue in memory.cues()}
 
 
 HOLD = {"learn": 3, "cue": 1, "content": 1}

@@ -1,11 +1,10 @@
-"""Memory files that are damaged, cut short, read-only, on a full disk, or held by the dead."""
+"""Memory files that are damaged, cut short, read-only, or on a full disk."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import random
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -15,30 +14,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from memory_scenarios import NAMES
-from test_memory_model import operations, step
+from memory_scenarios import ENVIRONMENT, WORDS, recalled, words
 
-from spikecore import FileRefused, SpikecoreError, StoreBusy
-from spikecore.memory import ContentMemory, Flags, Text
-
-WORDS = {f"cue {n}": f"word {n}" for n in range(6)}
-ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+from spikecore import FileRefused, SpikecoreError
+from spikecore.memory import ContentMemory, Text
 
 
 @pytest.fixture
 def path(tmp_path):
-    file = tmp_path / "words.mem"
-    with ContentMemory.create(file, Text(8), cues=8) as memory:
-        for cue, word in WORDS.items():
-            memory.store(cue, word)
-    return file
-
-
-def recalled(path):
-    with ContentMemory.open(path) as memory:
-        return {cue: memory.recall(cue).best.content for cue in memory.cues()}
+    return words(tmp_path / "words.mem")
 
 
 def everything(path):
@@ -78,7 +62,7 @@ def test_truncation_says_how_much_is_missing(path):
 
 def test_flipped_bytes_never_end_in_a_foreign_error(path):
     whole, rng, refused = path.read_bytes(), random.Random(3), 0
-    for _ in range(150):
+    for _ in range(60):
         damaged = bytearray(whole)
         for _ in range(rng.randint(1, 30)):
             damaged[rng.randrange(len(damaged))] = rng.randrange(256)
@@ -87,7 +71,7 @@ def test_flipped_bytes_never_end_in_a_foreign_error(path):
             everything(path)
         except SpikecoreError:
             refused += 1
-    assert refused > 15  # many flips hit free space or texts
+    assert refused > 5  # many flips hit free space or texts
 
 
 @pytest.mark.parametrize(
@@ -192,72 +176,3 @@ def test_full_disk_leaves_the_memory_as_it_was(path, limit):
     assert names == str(tuple(WORDS))
     assert "disk" in error
     assert recalled(path) == WORDS
-
-
-# -- two processes ----------------------------------------------------------------------------
-
-HOLD = """
-import sys
-from spikecore.memory import ContentMemory
-with ContentMemory.open(sys.argv[1]) as memory:
-    with memory.file.transaction("spikecore memory store 'slow'"):
-        print("held", flush=True)
-        sys.stdin.readline()
-"""
-
-
-@contextlib.contextmanager
-def holder(path):
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, path],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=ENVIRONMENT,
-    ) as process:
-        assert process.stdout.readline() == "held\n"
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def test_busy_file_is_read_and_its_holder_named(path):
-    with holder(path) as process:
-        assert recalled(path) == WORDS
-        with (
-            ContentMemory.open(path, timeout=0.05) as memory,
-            pytest.raises(StoreBusy, match=rf"process {process.pid} \(.*store 'slow'\) since 20"),
-        ):
-            memory.forget("cue 1")
-
-
-def test_a_holder_that_was_killed_holds_nothing(path):
-    with holder(path) as process:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        with ContentMemory.open(path, timeout=0.05) as memory:
-            memory.store("cue 1", "after")
-    assert recalled(path)["cue 1"] == "after"
-
-
-def test_a_waiting_writer_gets_its_turn(path):
-    with holder(path) as process, ContentMemory.open(path, timeout=30) as memory:
-        process.stdin.write("\n")
-        process.stdin.flush()
-        assert memory.store("cue 1", "waited").outcome == "replaced"
-
-
-@given(operations, st.lists(st.integers(0, 2), min_size=14, max_size=14))
-@settings(max_examples=12, deadline=None)
-def test_sessions_that_take_turns_equal_a_dictionary(script, turns):
-    with tempfile.TemporaryDirectory() as folder:
-        file, model = Path(folder) / "fruit.mem", {}
-        ContentMemory.create(file, Flags(NAMES), 3).close()
-        with ContentMemory.open(file) as one, ContentMemory.open(file) as two:
-            for turn, operation in zip(turns, script, strict=False):
-                if turn == 2:
-                    with ContentMemory.open(file) as three:
-                        step(three, model, 3, *operation)
-                else:
-                    step((one, two)[turn], model, 3, *operation)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spikecore import InvalidInput
 from spikecore.memory import Bitmap, CA3Memory, CA3Shape, ContentMemory, StressTest
 from spikecore.memory.ca3 import FIRING_WEIGHT
 from spikecore.randomness import stream
@@ -229,3 +230,8 @@ def test_erase_with_published_windows_leaves_a_residue():
     assert (residue < FIRING_WEIGHT).all()
     assert memory.query({1}).cues == set()
     assert memory.query({1, 2}).cues == {0}  # two forgotten bits together still answer
+
+
+def test_a_memory_that_would_not_fit_is_refused_with_its_size():
+    with pytest.raises(InvalidInput, match=r"100000 cues of 6000 bits: .* GB.*fewer cues"):
+        CA3Shape(100_000, 6_000)

@@ -53,6 +53,8 @@ def get_backend(name: str) -> Backend:
             f"backend {name!r}",
             "is registered but cannot be loaded",
             got=str(error),
-            fix=f"pip install 'spikecore[{name}]', or choose backend='event'",
+            fix="reinstall spikecore with its dependencies"
+            if name in _BUILT_IN
+            else f"pip install 'spikecore[{name}]', or choose backend='event'",
         ) from error
     return backend

@@ -114,6 +114,7 @@ class SteppedSession:
                 f"cannot add spikes to the past: now at {self.tick * self.lowered.dt:g} ms",
                 got=f"{ticks.min() * self.lowered.dt:g} ms",
                 count=int(np.count_nonzero(ticks < self.tick)),
+                fix="feed them before that time is run",
             )
         ahead = self._fed[0] >= self.tick
         both = (

@@ -46,6 +46,9 @@ POPULATIONS = (
 FIRING_WEIGHT = 3.358
 """Smallest single weight (nA) that fires a neuron of type B (and, less 2 %, type A)."""
 
+_BYTES_PER_SYNAPSE = 20  # while the network is built, at the most
+_MAX_BYTES = 16_000_000_000
+
 _SPIKE = 6.0  # nA, a weight that makes one spike suffice
 
 
@@ -173,6 +176,19 @@ class CA3Shape:
                 got=self.bits,
                 fix="use a smaller picture, a shorter text or fewer flags",
             )
+        needed = _BYTES_PER_SYNAPSE * self.synapses
+        if needed > _MAX_BYTES:
+            raise InvalidInput(
+                "CA3 memory: size",
+                f"must not need more than {_MAX_BYTES / 1e9:g} GB",
+                got=f"{self.cues} cues of {self.bits} bits: {needed / 1e9:.1f} GB",
+                fix="use fewer cues or shorter contents",
+            )
+
+    @property
+    def synapses(self) -> int:
+        """Number of synapses that are kept in full, about."""
+        return 5 * self.cues * self.bits + 2 * self.cues**2
 
     @property
     def parameters(self) -> CA3Preset:

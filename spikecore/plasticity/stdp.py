@@ -48,7 +48,7 @@ class PairSTDP:
         Amplitudes: absolute (in the unit of the weight), or a plain number as a
         fraction of ``w_max``. Not negative.
     w_max, w_min : Quantity
-        Bounds of the weight.
+        Bounds of the weight; ``w_min`` None means 0.
     pairing : {"all", "nearest"}
         All pairs, or only the nearest spike on the other side.
     coincidence : {"depress", "potentiate", "ignore"}
@@ -82,7 +82,7 @@ class PairSTDP:
     A_plus: Quantity | float = 0.01
     A_minus: Quantity | float = 0.012
     w_max: Quantity = 1.0 * nA
-    w_min: Quantity = 0.0 * nA
+    w_min: Quantity | None = None
     pairing: Pairing = "all"
     coincidence: Coincidence = "depress"
     post_delay: PostDelay = "dendritic"
@@ -92,11 +92,16 @@ class PairSTDP:
 
     def __post_init__(self) -> None:
         for name in ("tau_plus", "tau_minus"):
-            _single(magnitude(getattr(self, name), "time", f"PairSTDP.{name}", above=0.0), name)
-        for name in ("w_max", "w_min"):
-            _single(magnitude(getattr(self, name), self.dimension, f"PairSTDP.{name}"), name)
+            magnitude(getattr(self, name), "time", f"PairSTDP.{name}", above=0.0, single=True)
+        for name in ("w_max",) if self.w_min is None else ("w_max", "w_min"):
+            magnitude(getattr(self, name), self.dimension, f"PairSTDP.{name}", single=True)
         if self.bounds[0] >= self.bounds[1]:
-            raise InvalidInput("PairSTDP.w_min", "must lie below w_max", got=self.w_min)
+            raise InvalidInput(
+                "PairSTDP.w_min",
+                "must lie below w_max",
+                fix="lower it, or raise w_max",
+                got=self.w_min or 0,
+            )
         _ = self.amplitudes
         for name, options in (
             ("pairing", Pairing),
@@ -113,6 +118,7 @@ class PairSTDP:
                 "PairSTDP.clamp",
                 "must be 'pair' where steps depend on the weight",
                 got="clamp='update', dependence='multiplicative'",
+                fix="use clamp='pair'",
             )
 
     @property
@@ -123,7 +129,8 @@ class PairSTDP:
     @property
     def bounds(self) -> tuple[float, float]:
         """Lower and upper bound of the weight, canonical unit."""
-        return float(self.w_min.value), float(self.w_max.value)
+        low = 0.0 if self.w_min is None else float(self.w_min.value)
+        return low, float(self.w_max.value)
 
     @property
     def amplitudes(self) -> tuple[float, float]:
@@ -132,7 +139,7 @@ class PairSTDP:
         for name in ("A_plus", "A_minus"):
             given, place = getattr(self, name), f"PairSTDP.{name}"
             if isinstance(given, Quantity):
-                value = float(_single(magnitude(given, self.dimension, place, at_least=0.0), name))
+                value = float(magnitude(given, self.dimension, place, at_least=0.0, single=True))
             elif isinstance(given, int | float) and 0 <= given < np.inf:
                 value = float(given) * self.bounds[1]
             else:
@@ -163,13 +170,3 @@ class PairSTDP:
             table = np.floor(2048.0 * table) / 2048.0
         table[table < floor] = 0.0
         return table
-
-
-def _single(value: npt.NDArray[np.float64], name: str) -> npt.NDArray[np.float64]:
-    if value.ndim > 0:
-        raise InvalidInput(
-            f"PairSTDP.{name}",
-            "must be one value for the whole projection",
-            got=f"shape {value.shape}",
-        )
-    return value

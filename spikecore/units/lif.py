@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -177,10 +178,11 @@ class LIF:
         if not isinstance(self.synapse, Delta | Exponential | Alpha):
             raise UnitMismatch(
                 "LIF.synapse",
-                "must be Delta(), Exponential(...) or Alpha(...)",
+                "must be Delta, Exponential or Alpha",
                 got=repr(self.synapse),
+                fix="write e.g. synapse=Exponential(5 * ms)",
             )
-        rules: dict[str, tuple[str, dict[str, float]]] = {
+        rules: dict[str, tuple[str, dict[str, Any]]] = {
             "tau_m": ("time", {"above": 0.0}),
             "refractory": ("time", {"at_least": 0.0}),
             "resistance": ("resistance", {"above": 0.0}),
@@ -200,7 +202,8 @@ class LIF:
         sizes = {value.size for value in values.values()} - {1}
         if len(sizes) > 1 or 0 in sizes:
             found = {name: value.size for name, value in values.items() if value.size != 1}
-            raise InvalidInput("LIF", "parameters given as arrays must have one length", got=found)
+            fix = "give one value, or one for each neuron"
+            raise InvalidInput("LIF", "arrays must have one length", got=found, fix=fix)
         reset, threshold = np.broadcast_arrays(values["v_reset"], values["v_threshold"])
         require(
             reset,
@@ -208,7 +211,7 @@ class LIF:
             "LIF.v_reset",
             "must lie below v_threshold",
             "mV",
-            fix=f"v_threshold is {threshold.flat[0]:g} mV here",
+            fix="lower v_reset, or raise v_threshold",
         )
         return values
 

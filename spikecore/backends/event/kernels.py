@@ -51,9 +51,12 @@ TOUCHED, ACTIVE, SPIKES, MANY = 0, 1, 2, 3  # State.lists
 COUNT, HEAD, TAIL = 0, 1, 2  # State.slot
 POTENTIATE, IGNORE = 1, 2  # L.COINCIDENCE
 
-# Functions that only other kernels call need no wrapper for Python; that halves
-# the compile time that a user waits for once.
-_inner = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]
+# Functions that only other kernels call need no wrapper for Python, and none of them
+# allocates, so none needs reference counts: half of the compile time that a user
+# waits for once (docs/decisions/0006).
+_inner = njit(  # type: ignore[call-overload]
+    no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False
+)
 
 
 @_inner
