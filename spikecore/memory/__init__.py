@@ -3,8 +3,9 @@
 from spikecore.memory.ca3 import POPULATIONS, PRESETS, CA3Preset, CA3Shape, ca3_network
 from spikecore.memory.cam import CA3Memory, Episode
 from spikecore.memory.content import Bitmap, Codec, Flags, Text
-from spikecore.memory.content_memory import Answer, ContentMemory, Report
+from spikecore.memory.content_memory import ContentMemory
 from spikecore.memory.recording import Recording, replay
+from spikecore.memory.report import Answer, Report
 from spikecore.memory.stress import StressReport, StressTest
 
 __all__ = [

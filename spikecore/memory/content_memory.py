@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,87 +17,16 @@ from spikecore.errors import FileRefused, InvalidInput, UnknownName
 from spikecore.memory.ca3 import FIRING_WEIGHT, CA3Shape
 from spikecore.memory.cam import CA3Memory, Episode
 from spikecore.memory.content import Codec, codec_from_dict
+from spikecore.memory.report import Answer, Report
 from spikecore.memory.store import CueRow, MemoryFile, now
 
-__all__ = ["Answer", "ContentMemory", "Report"]
+__all__ = ["ContentMemory"]
 
 Bits = frozenset[int]
 FloatArray = npt.NDArray[np.float64]
 
 _DEFAULT_THRESHOLD = {"text": 0.8}  # characters share half their bits with many others
 _OTHER_THRESHOLD = 0.6
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """One memory that answered.
-
-    Attributes
-    ----------
-    cue : str
-        Its name.
-    content : object
-        Decoded content: a tuple of names, a str, or an array of bool.
-    bits : frozenset of int
-        The content bits that spiked.
-    overlap : float
-        How sure: for a search, the share of the fragment's bits that the content has;
-        for a recall, how far both directions of the association agree (Jaccard).
-    note : str
-        Which reading of the fragment fits best, where there are several.
-    """
-
-    cue: str
-    content: Any
-    bits: Bits
-    overlap: float
-    note: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class Report:
-    """What one operation did.
-
-    Attributes
-    ----------
-    operation : {"store", "recall", "search", "forget"}
-    outcome : str
-        ``"stored"``, ``"replaced"``, ``"recalled"``, ``"found"``, ``"forgotten"``,
-        ``"nothing stored"`` or ``"no match"``.
-    cue : str or None
-        The cue the user named.
-    answers : tuple of Answer
-        Best first.
-    disturbed : tuple of str
-        Other memories whose content this operation changed (preset ``published`` only).
-    model_ms, wall_ms : float
-        Model time and wall-clock time.
-    spikes : int
-        Spikes of all populations.
-    backend : str
-        Where they ran.
-    threshold : float or None
-        Overlap asked for in a search.
-    episodes : tuple of Episode
-        Everything that ran, for plots.
-    """
-
-    operation: str
-    outcome: str
-    cue: str | None
-    answers: tuple[Answer, ...]
-    disturbed: tuple[str, ...]
-    model_ms: float
-    spikes: int
-    wall_ms: float
-    backend: str
-    threshold: float | None = None
-    episodes: tuple[Episode, ...] = ()
-
-    @property
-    def best(self) -> Answer | None:
-        """The first answer, if any."""
-        return self.answers[0] if self.answers else None
 
 
 class ContentMemory:

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecore.memory.content import Bitmap
-from spikecore.memory.content_memory import ContentMemory, Report
+from spikecore.memory.content_memory import ContentMemory
+from spikecore.memory.report import Report
 from spikecore.randomness import stream
 
 __all__ = ["PICTURES", "Step", "Story", "run_demo"]
