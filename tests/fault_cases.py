@@ -1,18 +1,11 @@
-"""What people get wrong, and the call that shows it: one entry for each row of docs/errors.md.
+"""Wrong descriptions, and the call that shows each: one entry for each row of docs/errors.md.
 
-``python tests/fault_cases.py`` prints the tables for that page.
+What is wrong only when something runs is in fault_cases_running.py.
 """
 
 from __future__ import annotations
 
-import errno
-import os
-import signal
-from importlib.metadata import EntryPoint
-from pathlib import Path
-
 import numpy as np
-import pytest
 
 from spikecore import (
     LIF,
@@ -20,6 +13,7 @@ from spikecore import (
     Exponential,
     Hz,
     Input,
+    MOhm,
     Network,
     Normal,
     OneToOne,
@@ -30,9 +24,7 @@ from spikecore import (
     Probe,
     Projection,
     RandomPairs,
-    Result,
     Simulation,
-    SpikecoreError,
     Train,
     Uniform,
     ms,
@@ -40,10 +32,6 @@ from spikecore import (
     nA,
     run,
 )
-from spikecore.backends import registry
-from spikecore.backends.clocked import ClockedBackend
-from spikecore.backends.protocol import Capabilities
-from spikecore.units import Delta
 
 NAN, INF = np.nan, np.inf
 
@@ -65,89 +53,10 @@ def simulation(**options):
     return Simulation(synapses(**options))
 
 
-def backend(name, entry):
-    """Run on a backend that is registered for the moment."""
-    with pytest.MonkeyPatch.context() as patch:
-        found = {name: EntryPoint(name, entry, "spikecore.backends")}
-        patch.setattr(registry, "_entries", lambda: found)
-        return run(synapses(plasticity=PairSTDP()), 5 * ms, backend=name)
-
-
-class Modest(ClockedBackend):
-    """Can do next to nothing."""
-
-    def capabilities(self):
-        nothing = frozenset()
-        return Capabilities(frozenset({"lif"}), nothing, frozenset({"float64"}), nothing, 1, False)
-
-
-def save(path="run.npz", *, full=False, access=True):
-    with pytest.MonkeyPatch.context() as patch:
-        if full:
-            error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            patch.setattr(os, "fsync", lambda _file: (_ for _ in ()).throw(error))
-        if not access:
-            patch.setattr(os, "access", lambda _path, _mode: False)
-        run(network(), 5 * ms).save(path)
-
-
-def load(content):
-    Path("run.npz").write_bytes(content)
-    Result.load("run.npz")
-
-
-def restore(**options):
-    simulation().save("checkpoint")
-    return Simulation(synapses(), **options).restore("checkpoint")
-
-
-def load_checkpoint():
-    simulation().save("checkpoint")
-    return Result.load("checkpoint")
-
-
 def late_feed():
     late = simulation()
     late.run(5 * ms)
     late.feed("in", [7, 2] * ms, [0, 1])
-
-
-def interrupted():
-    one = simulation()
-    one._session.advance(256, lambda _done: signal.raise_signal(signal.SIGINT))
-    return one.result().message
-
-
-def overflow(resume=False):
-    parts = [
-        Input("in", 1, Train([3, 3] * ms, [0, 0])),
-        Population("n", 1, LIF()),
-        Projection("in", "n", OneToOne(), 1e308 * nA, 2 * ms),
-    ]
-    one = Simulation(Network(parts))
-    message = one.run(10 * ms).message
-    return one.run(1 * ms) if resume else message
-
-
-def explosion():
-    parts = [
-        Population("n", 50, LIF(synapse=Delta()), initial={"v": -40 * mV}),
-        Projection("n", "n", AllToAll(), 50 * mV, 2 * ms),
-    ]
-    return run(Network(parts), 10 * ms, max_pending=2000).message
-
-
-def notes(made, duration=5 * ms):
-    return "; ".join(run(made, duration).notes)
-
-
-def delayed(delay, backend, **options):
-    parts = [
-        Input("in", 2000),
-        Population("n", 2000, LIF()),
-        Projection("in", "n", OneToOne(), 1 * nA, delay * ms, **options),
-    ]
-    return Simulation(Network(parts), backend=backend)
 
 
 FAULTS = {
@@ -164,9 +73,7 @@ FAULTS = {
     "Units": {
         "NaN or infinity as a parameter": lambda: LIF(tau_m=[1, INF, NAN] * ms),
         "a time constant of 0 or below": lambda: LIF(synapse=Exponential([1, -1, 0] * ms)),
-        "a resistance of 0 or below": lambda: LIF(resistance=0 * nA / 1) if False else LIF(
-            resistance=0 * LIF().resistance
-        ),
+        "a resistance of 0 or below": lambda: LIF(resistance=0 * MOhm),
         "a reset at or above the threshold": lambda: LIF(v_reset=[-60, -50] * mV),
         "a negative refractory period": lambda: LIF(refractory=-1 * ms),
         "a parameter that does not exist": lambda: LIF(tau=10 * ms),
@@ -271,69 +178,4 @@ FAULTS = {
         "an interval of 0": lambda: network(Probe("n", "v", every=0 * ms)),
         "more recorded than memory holds": lambda: run(network(Probe("n", "v")), 10**9 * ms),
     },
-    "Running": {
-        "a backend that does not exist": lambda: run(network(), 5 * ms, backend="evnt"),
-        "a backend that is not installed": lambda: backend("ghost", "ghost_package:Backend"),
-        "a network that the backend cannot run": lambda: backend("modest", f"{__name__}:Modest"),
-        "a precision that does not exist": lambda: run(network(), 5 * ms, precision="float16"),
-        "weights beyond the precision": lambda: Simulation(
-            synapses(weight=1e39 * nA), precision="float32"
-        ),
-        "a negative or huge seed": lambda: run(network(), 5 * ms, seed=-1),
-        "a seed that is not an integer": lambda: run(network(), 5 * ms, seed=None),
-        "a duration of 0, or less": lambda: run(network(), 0 * ms),
-        "a duration between two ticks": lambda: run(network(), 2.5 * ms),
-        "a duration beyond counting": lambda: run(network(), 1e300 * ms),
-        "something else as network": lambda: run([network()], 5 * ms),
-        "a projection that does not exist": lambda: simulation().weights("in->m"),
-        "too few new weights": lambda: simulation(weight=[1, 2, 3] * nA).set_weights("in->n", [1]),
-        "NaN among new weights": lambda: simulation(weight=[1, 2, 3] * nA).set_weights(
-            "in->n", [1, NAN, 2]
-        ),
-        "going on after a run has diverged": lambda: overflow(resume=True),
-        "long delays of many neurons, clocked": lambda: delayed(1e6, "clocked"),
-        "long delays of synapses that learn": lambda: delayed(1e6, "event", plasticity=PairSTDP()),
-        "runs of different networks compared": lambda: run(network(), 5 * ms).compare(
-            run(network(Input("more", 1)), 5 * ms)
-        ),
-    },
-    "Files": {
-        "a folder that does not exist": lambda: save("absent/run.npz"),
-        "a folder as file": lambda: save("."),
-        "a folder or file that is read-only": lambda: save(access=False),
-        "a full disk": lambda: save(full=True),
-        "a file that does not exist": lambda: Result.load("absent.npz"),
-        "a file of something else, or a damaged one": lambda: load(b"garbage"),
-        "a file of another kind": load_checkpoint,
-        "a checkpoint of another seed, network, backend or precision": lambda: restore(seed=1),
-    },
 }
-
-ENDINGS = {
-    "Ctrl-C, or SIGTERM": interrupted,
-    "a state that is no longer finite": overflow,
-    "more synaptic events in flight than `max_pending`": explosion,
-}
-
-NOTES = {
-    "a projection without synapses": lambda: notes(synapses(pre=[], post=[])),
-    "delays rounded (`rounding='nearest'`)": lambda: notes(
-        synapses(delay=[1, 1.4, 2] * ms, rounding="nearest")
-    ),
-    "times given unsorted": lambda: notes(train([2, 1] * ms, [0, 0])),
-    "times rounded (`rounding='nearest'`)": lambda: notes(
-        train([1, 1.4] * ms, [0, 0], rounding="nearest")
-    ),
-    "spikes given for later than the end": lambda: notes(train([1, 7, 8] * ms, [0, 0, 0])),
-    "delays as long as the run, or longer": lambda: notes(synapses(delay=5 * ms)),
-}
-
-
-def rows(cases):
-    """Yield what was done, what is answered and how to mend it."""
-    for did, call in cases.items():
-        try:
-            answer, fix = call(), ""
-        except SpikecoreError as error:
-            answer, fix = str(error).removesuffix(f". Fix: {error.fix}"), error.fix or ""
-        yield did, f"`{answer}`", fix

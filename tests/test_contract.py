@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from random_networks import assert_same, busy_network
@@ -236,3 +239,11 @@ def test_contract_7_nothing_is_lost(ticks, backend):
             delivered += np.count_nonzero(due < ticks)
     assert (counters["sent"], counters["delivered"]) == (sent, delivered)
     assert counters["spikes"] == len(result.spikes["noise"]) + len(result.spikes["a"])
+
+
+def test_the_semantics_page_names_tests_that_exist():
+    here = Path(__file__).parent
+    named = re.findall(r"`(test_\w+)`", (here.parent / "docs" / "semantics.md").read_text())
+    source = "".join(path.read_text() for path in here.glob("test_*.py"))
+    assert len(named) > 15
+    assert [name for name in named if f"def {name}(" not in source] == []

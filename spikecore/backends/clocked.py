@@ -35,14 +35,7 @@ class ClockedBackend:
 
     def capabilities(self) -> Capabilities:
         """Everything the network description can say, slowly."""
-        return Capabilities(
-            units=frozenset({"any"}),
-            step_rules=frozenset({"exact", "spinnaker"}),
-            precisions=frozenset({"float64", "float32"}),
-            plasticity=frozenset({"PairSTDP"}),
-            max_delay_ticks=2**24,
-            checkpoint=True,
-        )
+        return Capabilities.everything()
 
     def prepare(self, lowered: Lowered, options: Options) -> ClockedSession:
         """Open a session.

@@ -59,6 +59,18 @@ class Capabilities:
     max_delay_ticks: int
     checkpoint: bool
 
+    @classmethod
+    def everything(cls) -> Capabilities:
+        """Return the capabilities of a backend that runs all a Network can say."""
+        return cls(
+            units=frozenset({"any"}),
+            step_rules=frozenset({"exact", "spinnaker"}),
+            precisions=frozenset({"float64", "float32"}),
+            plasticity=frozenset({"PairSTDP"}),
+            max_delay_ticks=2**24,
+            checkpoint=True,
+        )
+
     def refusals(self, lowered: Lowered, options: Options) -> list[str]:
         """List every reason why ``lowered`` cannot be run as promised."""
         reasons = []

@@ -43,14 +43,7 @@ class EventBackend:
 
     def capabilities(self) -> Capabilities:
         """Everything the network description can say."""
-        return Capabilities(
-            units=frozenset({"any"}),
-            step_rules=frozenset({"exact", "spinnaker"}),
-            precisions=frozenset({"float64", "float32"}),
-            plasticity=frozenset({"PairSTDP"}),
-            max_delay_ticks=2**24,
-            checkpoint=True,
-        )
+        return Capabilities.everything()
 
     def prepare(self, lowered: Lowered, options: Options) -> EventSession:
         """Open a session.
