@@ -15,9 +15,12 @@ import sys
 from spikecore.memory import ContentMemory, Text
 
 
-def write(path: str, prefix: str, count: int) -> None:
+def write(path: str, prefix: str, count: int, *, announce: bool = False) -> None:
     """Store ``count`` texts, overwriting the same few cues again and again."""
     with ContentMemory.open(path, timeout=60) as memory:
+        if announce:
+            memory.recall("first")  # from here on it does nothing but store
+            print(os.getpid(), flush=True)
         for number in range(count):
             name = f"{prefix}{number % 10}"
             memory.store(name, f"<{prefix}{number}>")
@@ -30,8 +33,7 @@ def nursery(path: str) -> None:
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
-            print(os.getpid(), flush=True)
-            write(path, line.strip(), 10**9)
+            write(path, line.strip(), 10**9, announce=True)
         os.waitpid(child, 0)
         print("\ndead", flush=True)  # the kill may have cut a line short
 

@@ -26,7 +26,7 @@ Bits = frozenset[int]
 FloatArray = npt.NDArray[np.float64]
 
 _DEFAULT_THRESHOLD = {"text": 0.8}  # characters share half their bits with many others
-_OTHER_THRESHOLD = 0.6
+_OTHER_THRESHOLD = 0.65
 
 
 class ContentMemory:
@@ -46,7 +46,7 @@ class ContentMemory:
     preset : {"robust", "published"}
         Parameters of the network.
     threshold : float, optional
-        Default overlap for searches. Default: 0.6, for text 0.8.
+        Default overlap for searches. Default: 0.65, for text 0.8.
     backend : str
         Where the spikes run.
 
