@@ -84,12 +84,12 @@ def test_a_second_request_stops_at_once_and_the_handlers_come_back():
 
 
 def overflowing(weight):
-    """The second of two neurons gets two arrivals in tick 6 that overflow together."""
+    """Two of three neurons, the later first, get two arrivals in tick 6 that overflow together."""
     return Network(
         [
-            Input("in", 2, Train([1, 5, 5] * ms, [0, 1, 1])),
-            Population("n", 2, LIF(v_threshold=1e30 * mV, synapse=Exponential())),
-            Projection("in", "n", Pairs([0, 1], [0, 1]), [1.0, weight] * nA, 1 * ms),
+            Input("in", 3, Train([1, 5, 5, 5, 5, 6] * ms, [0, 1, 1, 2, 2, 0])),
+            Population("n", 3, LIF(v_threshold=1e30 * mV, synapse=Exponential())),
+            Projection("in", "n", Pairs([0, 1, 2], [0, 2, 1]), [1.0, weight, weight] * nA, 1 * ms),
             Probe("n", "v"),
         ]
     )
@@ -102,8 +102,8 @@ def test_a_state_that_overflows_stops_the_run(weight, precision, backend):
     result = simulation.run(20 * ms)
     assert (result.status, result.ticks) == ("diverged", 6)
     assert result.message == "n[1] is not finite in tick 6"
-    assert result.spikes["in"].ticks.tolist() == [1, 5, 5]
-    assert result.traces["n.v"].values.shape == (6, 2)
+    assert result.spikes["in"].ticks.tolist() == [1, 5, 5, 5, 5]
+    assert result.traces["n.v"].values.shape == (6, 3)
     assert np.isfinite(result.traces["n.v"].values).all()
     assert result.counters["sent"] == result.counters["delivered"] + result.counters["pending"]
     with pytest.raises(InvalidInput, match="this simulation has diverged"):

@@ -17,6 +17,7 @@ from test_memory_model import operations, step
 
 from spikecore import StoreBusy
 from spikecore.memory import ContentMemory, Flags
+from spikecore.memory.store import MemoryFile
 
 
 @pytest.fixture
@@ -74,6 +75,66 @@ def test_a_waiting_writer_gets_its_turn(path):
         process.stdin.write("\n")
         process.stdin.flush()
         assert memory.store("cue 1", "waited").outcome == "replaced"
+
+
+KILL = """
+import os, signal, sys
+from spikecore.memory import ContentMemory
+from spikecore.memory.store import MemoryFile
+
+def deadly(method):
+    def call(self, *arguments):
+        method(self, *arguments)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return call
+
+with ContentMemory.open(sys.argv[1]) as memory:
+    memory.recall("cue 0")
+    setattr(MemoryFile, sys.argv[2], deadly(getattr(MemoryFile, sys.argv[2])))
+    memory.store("cue 0", "changed")
+"""
+
+
+@pytest.mark.parametrize("after", ["write_rows", "log"])
+def test_kill_within_a_transaction_undoes_it(path, after):
+    done = subprocess.run(
+        [sys.executable, "-c", KILL, path, after], check=False, env=ENVIRONMENT, timeout=60
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert recalled(path) == WORDS
+    with ContentMemory.open(path) as memory:
+        assert len(memory.history()) == len(WORDS)
+
+
+def test_what_is_written_is_journalled_and_on_the_disk(path):
+    with ContentMemory.open(path) as memory:
+        modes = [
+            memory.file._db.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("journal_mode", "synchronous")
+        ]
+    assert modes == ["delete", 2]
+
+
+def test_names_and_weights_are_of_one_moment(path, monkeypatch):
+    rows = MemoryFile.rows
+    with ContentMemory.open(path) as reader, ContentMemory.open(path, timeout=0) as writer:
+        writer.recall("cue 1")
+
+        def slowly(self, bits):
+            found = rows(self, bits)
+            if self is reader.file:
+                with contextlib.suppress(StoreBusy):  # while the reader has read only half
+                    writer.forget("cue 1")
+                    writer.store("new", "content")
+            return found
+
+        monkeypatch.setattr(MemoryFile, "rows", slowly)
+        best = reader.recall("new").best
+        assert best is None or best.content == "content"
+        monkeypatch.undo()
+        writer.forget("cue 1")
+        writer.store("new", "content")
+        assert reader.recall("new").best.content == "content"
 
 
 @given(operations, st.lists(st.integers(0, 2), min_size=14, max_size=14))

@@ -115,3 +115,10 @@ def test_published_reports_what_it_disturbs():
         assert bool(memory.search("long,sweet", threshold=1.0).answers) == (preset == "published")
     assert disturbed["robust"] == [()] * 3
     assert ("apple",) in disturbed["published"]
+
+
+def test_published_keeps_contents_apart_that_answer_together():
+    memory = fruit(preset="published")
+    for _ in range(4):
+        assert len(memory.search("round", threshold=1.0).answers) == 2
+    assert held(memory) == FRUIT

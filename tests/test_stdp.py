@@ -199,17 +199,18 @@ def test_a_pre_spike_is_sent_with_the_weight_that_it_has_depressed(coincidence, 
 
 @BACKENDS
 @pytest.mark.parametrize("post_delay", ["dendritic", "none"])
-def test_hundreds_of_post_spikes_between_two_pre_spikes(post_delay, backend):
-    """More than a history holds at first, with post spikes long on their way."""
+@pytest.mark.parametrize(("count", "second"), [(64, 70), (297, 250)])
+def test_many_post_spikes_between_two_pre_spikes(count, second, post_delay, backend):
+    """As many as a history holds, and more, with post spikes long on their way."""
     small = {"A_plus": 1e-4 * mV, "A_minus": 1e-4 * mV, "post_delay": post_delay}
-    delays, post = (1, 2, 90), list(range(3, 300))
-    network = two_neurons([0, 250, 299], post, rule(**small), delays=delays)
+    delays, post = (1, 2, 90), list(range(3, 3 + count))
+    network = two_neurons([0, second, 299], post, rule(**small), delays=delays)
     result = run(network, 300 * ms, backend=backend)
     for weight, delay in zip(result.weights["pre->post"], delays, strict=True):
         reached = np.array(post) + (delay if post_delay == "dendritic" else 0)
         reached = reached[reached < 300]
-        gain = sum(np.exp(-(reached[reached > t] - t) / 20).sum() for t in (0, 250, 299))
-        loss = sum(np.exp(-(t - reached[reached <= t]) / 10).sum() for t in (0, 250, 299))
+        gain = sum(np.exp(-(reached[reached > t] - t) / 20).sum() for t in (0, second, 299))
+        loss = sum(np.exp(-(t - reached[reached <= t]) / 10).sum() for t in (0, second, 299))
         assert weight == pytest.approx(START + 1e-4 * (gain - loss), rel=1e-12)
 
 

@@ -20,17 +20,18 @@ __all__ = ["command"]
 FILE = click.argument("file", type=click.Path(path_type=Path))
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-def command() -> None:
-    r"""Store content under names in spikes, recall it from any fragment, forget it.
+_EXAMPLE = """\b
+spikecore memory init fruit.mem --flags red,yellow,round,long,sweet
+spikecore memory store fruit.mem apple red,round,sweet
+spikecore memory recall fruit.mem apple
+spikecore memory recall fruit.mem --fragment red,sweet
+spikecore memory forget fruit.mem apple
+"""
 
-    \b
-    spikecore memory init fruit.mem --flags red,yellow,round,long,sweet
-    spikecore memory store fruit.mem apple red,round,sweet
-    spikecore memory recall fruit.mem apple
-    spikecore memory recall fruit.mem --fragment red,sweet
-    spikecore memory forget fruit.mem apple
-    """
+
+@click.group(epilog=_EXAMPLE, context_settings={"help_option_names": ["-h", "--help"]})
+def command() -> None:
+    """Store content under names in spikes, recall it from any fragment, forget it."""
 
 
 @command.command("init")

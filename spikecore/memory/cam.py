@@ -226,6 +226,8 @@ class CA3Memory:
             simulation.feed("INforget", np.array([1.0]) * ms, np.array([0]))
         result = simulation.run(_SETTLE[self.shape.preset] * ms, weights=False)
         simulation.clear()  # the next operation finds the network at rest
+        if result.status == "interrupted":
+            raise KeyboardInterrupt  # nothing has been written; the caller goes back
         if result.status != "complete":
             raise SpikecoreError(
                 f"CA3 memory: {operation}", f"the run was {result.status}: {result.message}"
