@@ -13,6 +13,7 @@ from spikecore import (
     Exponential,
     Hz,
     Input,
+    LinearUnit,
     MOhm,
     Network,
     Normal,
@@ -32,6 +33,7 @@ from spikecore import (
     nA,
     run,
 )
+from spikecore.units import Port
 
 NAN, INF = np.nan, np.inf
 
@@ -59,6 +61,25 @@ def late_feed():
     late.feed("in", [7, 2] * ms, [0, 1])
 
 
+def own_unit(**changes):
+    """A unit of one's own: a current that feeds a voltage."""
+    parts = {
+        "name": "own",
+        "states": ("i", "v"),
+        "dimensions": ("current", "voltage"),
+        "A": np.array([[[-0.2, 0.0], [1.0, -0.05]]]),
+        "b": np.zeros((1, 2)),
+        "rest": np.zeros((1, 2)),
+        "ports": {"exc": Port("i", "current")},
+        "h": np.array([0.0, 1.0]),
+        "threshold": np.array([15.0]),
+        "reset": {"v": np.array([0.0])},
+        "refractory": np.zeros(1),
+        "currents": ("i",),
+    }
+    return LinearUnit(**(parts | changes))
+
+
 FAULTS = {
     "Quantities": {
         "a number without its unit": lambda: LIF(tau_m=10),
@@ -80,6 +101,14 @@ FAULTS = {
         "a step rule that does not exist": lambda: LIF(step="spinaker"),
         "arrays of different lengths": lambda: LIF(tau_m=[1, 2] * ms, refractory=[1, 2, 3] * ms),
         "something else as synapse": lambda: LIF(synapse="alpha"),
+        "a unit of your own: a matrix of another size": lambda: own_unit(A=np.zeros((1, 3, 3))),
+        "its threshold of another length": lambda: own_unit(threshold=np.array([1.0, 2.0])),
+        "a state that grows by itself": lambda: own_unit(A=np.array([[[0.1, 0.0], [1.0, -0.05]]])),
+        "its reset at or above the threshold": lambda: own_unit(reset={"v": np.array([15.0])}),
+        "its port at a state that does not exist": lambda: own_unit(
+            ports={"exc": Port("j", "current")}
+        ),
+        "its port without `tau` under `spinnaker`": lambda: own_unit(step="spinnaker"),
     },
     "Populations and networks": {
         "a group of size 0, or less": lambda: Population("n", 0, LIF()),

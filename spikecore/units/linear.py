@@ -128,7 +128,10 @@ class LinearUnit:
         if self.step not in ("exact", "spinnaker"):
             raise UnknownName(f"{place}.step", str(self.step), ("exact", "spinnaker"))
         if self.A.shape[1:] != (s, s):
-            raise InvalidInput(f"{place}.A", f"must have shape (K, {s}, {s})", got=self.A.shape)
+            fix = f"one row and one column for each of {self.states}"
+            raise InvalidInput(
+                f"{place}.A", f"must have shape (K, {s}, {s})", got=self.A.shape, fix=fix
+            )
         k = self.A.shape[0]
         for label, array, shape in (
             ("b", self.b, (k, s)),
@@ -140,7 +143,10 @@ class LinearUnit:
             *((f"jump[{name}]", value, (k,)) for name, value in self.jump.items()),
         ):
             if array.shape != shape:
-                raise InvalidInput(f"{place}.{label}", f"must have shape {shape}", got=array.shape)
+                fix = "K is the first length of A, S the number of states"
+                raise InvalidInput(
+                    f"{place}.{label}", f"must have shape {shape}", got=array.shape, fix=fix
+                )
             finite = np.isfinite(array) | ((array == np.inf) & (label == "threshold"))
             require(array.ravel(), finite.ravel(), f"{place}.{label}", "must be finite")
         require(self.A.ravel(), np.isfinite(self.A).ravel(), f"{place}.A", "must be finite")
@@ -151,7 +157,9 @@ class LinearUnit:
         for name, port in self.ports.items():
             if self.step == "spinnaker" and port.state in self.currents and port.tau is None:
                 raise InvalidInput(
-                    f"{place}.ports[{name}].tau", "is needed by the spinnaker step rule"
+                    f"{place}.ports[{name}].tau",
+                    "is needed by the spinnaker step rule",
+                    fix=f"Port({port.state!r}, ..., tau=np.array([5.0]))",
                 )
         growth = np.linalg.eigvals(self.A).real.max(axis=1)
         require(
@@ -160,6 +168,7 @@ class LinearUnit:
             place,
             "must be stable (no state may grow by itself)",
             "1/ms",
+            fix="check the signs of A",
         )
         self._check_reset(place)
 
@@ -172,6 +181,7 @@ class LinearUnit:
             after < self.threshold,
             place,
             "reset must lie below the threshold, or the unit would fire for ever",
+            fix="lower the reset, or raise the threshold",
         )
 
     @property
