@@ -185,3 +185,16 @@ def test_folders_that_cannot_be_written_to(tmp_path, monkeypatch):
     with pytest.raises(FileRefused, match="is not writable"):
         result([]).save(tmp_path / "old")
     assert list(tmp_path.iterdir()) == [tmp_path / "old"]
+
+
+def test_files_have_the_mode_that_the_user_expects(tmp_path):
+    fresh, kept = tmp_path / "fresh", tmp_path / "kept"
+    plain = tmp_path / "plain"
+    plain.touch()
+    kept.touch()
+    kept.chmod(0o640)
+    for path in (fresh, kept):
+        with atomic_write(path) as file:
+            file.write(b"x")
+    assert fresh.stat().st_mode == plain.stat().st_mode
+    assert kept.stat().st_mode & 0o777 == 0o640
