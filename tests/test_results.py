@@ -12,6 +12,7 @@ import pytest
 from random_networks import assert_same, busy_network
 
 from spikecore import FileRefused, InvalidInput, Result, Simulation, Spikes, Trace, ms, run
+from spikecore.files import atomic_write
 
 
 def result(spikes, *, dt=1.0, group="n"):
@@ -167,9 +168,7 @@ def test_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_full_device_is_an_error_while_writing(tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "tempfile.mkstemp", lambda **_: (os.open("/dev/full", os.O_RDWR), str(tmp_path / "tmp"))
-    )
+    monkeypatch.setattr(Path, "open", lambda _path, _mode: open("/dev/full", "wb"))  # noqa: PTH123, SIM115
     with pytest.raises(FileRefused, match="No space left on device"):
         run(busy_network(), 10 * ms).save(tmp_path / "run.npz")
     assert list(tmp_path.iterdir()) == []
