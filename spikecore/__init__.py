@@ -1,5 +1,6 @@
 """spikecore: describe a spiking network once, run it anywhere, get the same spikes."""
 
+from spikecore.camera import EventStream
 from spikecore.errors import (
     BackendUnavailable,
     CapabilityRefused,
@@ -31,6 +32,7 @@ __all__ = [
     "CapabilityRefused",
     "Comparison",
     "Delta",
+    "EventStream",
     "Exponential",
     "FileRefused",
     "Hz",
