@@ -106,22 +106,11 @@ class DelayConv(nn.Module):
 
 
 class DenseLayer(KernelLayer):
-    """Runs :class:`DelayConv` over chunks of ticks and reads it at the events.
+    """Runs :class:`DelayConv` over chunks of ticks and reads it at the events."""
 
-    Parameters
-    ----------
-    kernel, width, height, tick
-        As for every layer.
-    device : str
-        "cpu", "cuda", ...
-    """
-
-    def __init__(
-        self, kernel: DelayKernel, width: int, height: int, tick: int, device: str = "cpu"
-    ) -> None:
+    def __init__(self, kernel: DelayKernel, width: int, height: int, tick: int) -> None:
         super().__init__(kernel, width, height, tick)
-        self._layer = DelayConv(kernel).to(device)
-        self._device = device
+        self._layer = DelayConv(kernel)
         self._before = np.zeros((kernel.polarities, kernel.delays - 1, height, width), bool)
         self._next = 0
 
@@ -145,17 +134,19 @@ class DenseLayer(KernelLayer):
             stop = int(np.searchsorted(ticks, first + CHUNK))
             part = slice(start, stop)
             length = int(ticks[stop - 1]) - first + 1
-            volume = np.zeros((*self._before.shape[:1], history + length, *self._before.shape[2:]), bool)
+            polarities, _, height, width = self._before.shape
+            volume = np.zeros((polarities, history + length, height, width), bool)
             gap = min(first - self._next, history)
             if history:
                 volume[:, : history - gap] = self._before[:, gap:]
-            volume[polarity[part], ticks[part] - first + history, events.y[part], events.x[part]] = True
-            found = self._layer(torch.as_tensor(volume, device=self._device)[None])[0]
+            when = ticks[part] - first + history
+            volume[polarity[part], when, events.y[part], events.x[part]] = True
+            found = self._layer(torch.as_tensor(volume)[None])[0]
             t, y, x = (
-                torch.as_tensor(a.astype(np.int64), device=self._device)
-                for a in (ticks[part] - first + history, events.y[part], events.x[part])
+                torch.as_tensor(a.astype(np.int64))
+                for a in (when, events.y[part], events.x[part])
             )
-            evidence[part] = found[:, t, y, x].T.cpu().numpy()
+            evidence[part] = found[:, t, y, x].T.numpy()
             self._before = volume[:, length:]
             self._next = first + length
             start = stop

@@ -9,7 +9,7 @@ a matrix product instead of a three-dimensional convolution.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -134,6 +134,7 @@ class Trainer:
         )
         self._draws = torch.Generator().manual_seed(recipe.seed)
         self._voxel_draws = torch.Generator(self.device).manual_seed(recipe.seed)
+        self._before_draw = self._draws.get_state()
         self._movies: Movies | None = None
         self.step = 0
         self.losses: list[float] = []
@@ -159,8 +160,7 @@ class Trainer:
     def _one_step(self) -> Tensor:
         r = self.recipe
         if self._movies is None or self.step % r.reuse == 0:
-            torch.manual_seed(r.seed * 1_000_003 + self.step)
-            self._movies = self.scenes.draw(r.movies, self._draws)
+            self._movies = self._draw_movies()
         warm = min(1.0, (self.step + 1) / 50)
         cosine = 0.5 * (1 + math.cos(math.pi * self.step / r.steps))
         for group in self._adam.param_groups:
@@ -183,6 +183,47 @@ class Trainer:
         self.step += 1
         return loss.detach()
 
+    def _draw_movies(self) -> Movies:
+        """Draw the movies of this step, without touching the program's own random state."""
+        first = self.step - self.step % self.recipe.reuse
+        self._before_draw = self._draws.get_state()
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(self.recipe.seed * 1_000_003 + first)
+            return self.scenes.draw(self.recipe.movies, self._draws)
+
+    def snapshot(self) -> dict[str, np.ndarray]:
+        """Return everything that :meth:`restore` needs to go on exactly from here."""
+        under_way = self.step % self.recipe.reuse != 0  # these movies must be drawn again
+        arrays = {
+            "weights": self._weights.detach(),
+            "bias": self._bias.detach(),
+            "draws": self._before_draw if under_way else self._draws.get_state(),
+            "voxel_draws": self._voxel_draws.get_state(),
+            "losses": torch.tensor(self.losses),
+            "step": torch.tensor(self.step),
+        }
+        for i, state in enumerate(self._adam.state.values()):
+            arrays |= {f"adam{i}_{name}": value for name, value in state.items()}
+        return {name: value.cpu().numpy() for name, value in arrays.items()}
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Go on from a snapshot of a trainer made with the same arguments."""
+        tensors = {name: torch.as_tensor(value) for name, value in arrays.items()}
+        with torch.no_grad():
+            self._weights.copy_(tensors["weights"])
+            self._bias.copy_(tensors["bias"])
+        self.step, self.losses = int(tensors["step"]), tensors["losses"].tolist()
+        for i, parameter in enumerate((self._weights, self._bias)):
+            names = ("step", "exp_avg", "exp_avg_sq")
+            if f"adam{i}_step" in tensors:
+                self._adam.state[parameter] = {
+                    n: tensors[f"adam{i}_{n}"].clone().to(self.device) for n in names
+                }
+        self._draws.set_state(tensors["draws"])
+        self._movies = self._draw_movies() if self.step % self.recipe.reuse else None
+        self._voxel_draws.set_state(tensors["voxel_draws"])
+
     def _sample(self, movies: Movies) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Draw voxels; return their past neighbourhoods, labels and weights.
 
@@ -190,10 +231,13 @@ class Trainer:
         """
         r, (delays, size) = self.recipe, (self.kernel.delays, self.kernel.size)
         part = self.step % r.reuse
-        group = slice(part * len(movies.events) // r.reuse, (part + 1) * len(movies.events) // r.reuse)
-        events, labels = movies.events[group], movies.labels[group]
-        if not len(events):
-            events, labels = movies.events, movies.labels
+        count = len(movies.events)
+        group = slice(part * count // r.reuse, max(1, (part + 1) * count // r.reuse))
+        if group.start >= group.stop:  # fewer movies than steps
+            group = slice(part % count, part % count + 1)
+        events, labels, velocity = (
+            values[group] for values in (movies.events, movies.labels, movies.velocity)
+        )
         inner = events[:, r.skip :, r.border : -r.border or None, r.border : -r.border or None]
         share = inner.abs().float() if r.gated else torch.zeros(inner.shape, device=inner.device)
         share = (share + r.background).flatten(1)
@@ -212,7 +256,6 @@ class Trainer:
         blocks = padded.as_strided(shape, (*s, s[1], s[2], s[3]))
         patches = blocks[b, t, y, x].reshape(len(b), -1)
         weights = (total / 200.0).clamp(max=1.0) if r.gated else torch.ones_like(total)
-        velocity = movies.velocity[group] if len(movies.velocity[group]) else movies.velocity
         steady = (velocity == velocity[:, :1]).all(2).all(1)
         return patches, labels[b, t], weights[b], steady[b]
 

@@ -1,0 +1,409 @@
+"""Motion from events: one kernel on a ladder of tick lengths, and how its answers combine.
+
+A kernel of 21 delays sees speeds within a factor of 2.5. Run with ticks of 0.5 to 32 ms, the
+same kernel covers 8 to 1,260 pixels a second; where the tick does not fit the speed, it says
+"slower" or "faster". No choice of tick is needed: rungs speak up as far as they are sure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikecore.camera import EventStream
+from spikecore.errors import InvalidInput, UnknownName
+from spikecore.interrupts import StopRequest
+from spikecore.motifs.kernel import DelayKernel
+from spikecore.motifs.layer import KernelLayer, Sums
+from spikecore.progress import OnProgress
+
+__all__ = ["TICKS", "LadderSums", "MotionSpikes", "Velocity", "decode", "shipped_kernel", "sweep"]
+
+TICKS = (500, 1000, 2000, 4000, 8000, 16000, 32000)
+"""Rungs of the ladder, us."""
+
+VOTES, VOXELS_A_VOTE = 10.0, 12.0
+"""The mean log posterior of many events counts as at most so many independent ones, and
+one for every so many events: neighbours see the same edge."""
+
+DIRECTION_POWER, SPEED_POWER = 2, 4
+"""How much a rung that agrees with itself counts more than one that does not."""
+
+COLD_TICKS = 3
+"""Events in the first ticks of a stream have too little past to be read."""
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def shipped_kernel() -> DelayKernel:
+    """Return the kernel that comes with the package (38 classes, 115-fold pruned).
+
+    Trained on synthetic scenes only: ``spikecore motion train`` with default options.
+    """
+    return DelayKernel.load(Path(__file__).with_name("motion.npz"))
+
+
+@dataclass(frozen=True, eq=False)
+class Velocity:
+    """Motion of one or many cells.
+
+    Attributes
+    ----------
+    direction : ndarray of float64, shape S
+        rad, x right and y down (positive is clockwise on screen); NaN without events.
+    speed : ndarray of float64, shape S
+        Pixels a second.
+    strength : ndarray of float64, shape S
+        Length of the strongest resultant, 0 (no motion, or no agreement) to 1.
+    events : ndarray of int64, shape S
+        Events read on the rung that read most.
+    """
+
+    direction: FloatArray
+    speed: FloatArray
+    strength: FloatArray
+    events: npt.NDArray[np.int64]
+
+    @property
+    def x(self) -> FloatArray:
+        """Pixels a second to the right."""
+        along: FloatArray = self.speed * np.cos(self.direction)
+        return along
+
+    @property
+    def y(self) -> FloatArray:
+        """Pixels a second downwards."""
+        along: FloatArray = self.speed * np.sin(self.direction)
+        return along
+
+
+@dataclass(frozen=True, eq=False)
+class MotionSpikes:
+    """Output events of the layer: one for each input event that some rung is sure about.
+
+    Attributes
+    ----------
+    index : ndarray of int64, shape (N,)
+        Which input event.
+    direction, speed : ndarray of float32, shape (N,)
+        Of the winning class on the surest rung: rad; pixels a second.
+    confidence : ndarray of float32, shape (N,)
+        Its posterior probability.
+    """
+
+    index: npt.NDArray[np.int64]
+    direction: npt.NDArray[np.float32]
+    speed: npt.NDArray[np.float32]
+    confidence: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class LadderSums:
+    """What all rungs said about a grid of cells and time bins.
+
+    Attributes
+    ----------
+    log_posterior : ndarray of float64, shape (T, Y, X, R, C)
+        Summed over the events of each time bin and cell.
+    counts : ndarray of int64, shape (T, Y, X, R)
+        Events read.
+    ticks : tuple of int
+        Rungs, us.
+    kernel : DelayKernel
+        Whose classes these are.
+    bin : int
+        Length of a time bin, us; the first starts at ``start``.
+    cell : int
+        Side of a cell, pixels.
+    spikes : MotionSpikes
+        Output events.
+    voxels, read : int
+        Over all rungs: distinct voxels, and how many were read.
+    """
+
+    log_posterior: FloatArray
+    counts: npt.NDArray[np.int64]
+    ticks: tuple[int, ...]
+    kernel: DelayKernel
+    start: int
+    bin: int
+    cell: int
+    spikes: MotionSpikes
+    voxels: int = 0
+    read: int = 0
+    complete: bool = True
+    reached: int = field(default=0)
+
+    def over(self, window: int) -> LadderSums:
+        """Return the sums of ``window`` successive time bins, at each bin."""
+        window = min(window, len(self.counts))
+
+        def moving(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            total = np.concatenate([np.zeros_like(values[:1]), np.cumsum(values, 0)])
+            return total[window:] - total[:-window]
+
+        from dataclasses import replace
+
+        return replace(
+            self, log_posterior=moving(self.log_posterior), counts=moving(self.counts)
+        )
+
+    def velocity(self, axes: tuple[int, ...] = ()) -> Velocity:
+        """Return the motion of each bin and cell, those along ``axes`` taken together."""
+        return decode(
+            self.log_posterior.sum(axes), self.counts.sum(axes), self.ticks, self.kernel
+        )
+
+
+def decode(
+    log_posterior: FloatArray,
+    counts: npt.NDArray[np.int64],
+    ticks: tuple[int, ...],
+    kernel: DelayKernel,
+) -> Velocity:
+    """Combine the rungs of the ladder into one velocity.
+
+    On each rung, the mean log posterior over the events, times a number of votes, gives
+    the posterior q of the cell: a product over events, as independent witnesses' should
+    be, tempered because neighbours are not independent. The classes of one speed v make
+    a resultant Z = sum q exp(i phi). The direction is that of sum Z |Z|; the speed is the
+    mean of log v, weighted by the fourth power of each Z's length along that direction.
+
+    Parameters
+    ----------
+    log_posterior : ndarray of float64, shape (*S, R, C)
+        Summed over events, by rung and class.
+    counts : ndarray of int64, shape (*S, R)
+        Events, by rung.
+    ticks : tuple of int
+        Rungs, us.
+    kernel : DelayKernel
+        With ``directions`` and ``speeds``.
+
+    Returns
+    -------
+    Velocity
+        With arrays of shape S.
+
+    Raises
+    ------
+    InvalidInput
+        If the kernel's classes are not motions.
+    """
+    if kernel.directions is None or kernel.speeds is None:
+        raise InvalidInput(
+            "kernel", "has no motions as classes", fix="train it with spikecore motion train"
+        )
+    n = counts[..., None]
+    votes = np.clip(n / VOXELS_A_VOTE, 1.0, VOTES)
+    logits = votes * log_posterior / np.maximum(n, 1)
+    q = np.exp(logits - logits.max(-1, keepdims=True))
+    q = np.where(n > 0, q / q.sum(-1, keepdims=True), 0.0)
+    inside = np.isfinite(kernel.directions)
+    rings = np.unique(kernel.speeds[inside])
+    unit = np.where(inside, np.exp(1j * np.where(inside, kernel.directions, 0.0)), 0.0)
+    by_ring = np.stack([np.where(kernel.speeds == ring, unit, 0.0) for ring in rings], -1)
+    z = q @ by_ring  # (*S, R, rings)
+    z = z.reshape(*z.shape[:-2], -1)
+    length = np.abs(z)
+    together = (z * length ** (DIRECTION_POWER - 1)).sum(-1)
+    direction = np.angle(together)
+    along = np.clip((z * np.exp(-1j * direction)[..., None]).real, 0.0, None)
+    log_speed = np.log(rings[None, :] / (np.asarray(ticks)[:, None] * 1e-6)).ravel()
+    weight = along**SPEED_POWER
+    total = weight.sum(-1)
+    some = total > 0.0
+    speed = np.exp((weight * log_speed).sum(-1) / np.where(some, total, 1.0))
+    return Velocity(
+        np.where(some, direction, np.nan),
+        np.where(some, speed, np.nan),
+        length.max(-1),
+        counts.max(-1),
+    )
+
+
+def make_layer(
+    backend: str, kernel: DelayKernel, width: int, height: int, tick: int
+) -> KernelLayer:
+    """Return the executor called ``backend``.
+
+    Raises
+    ------
+    UnknownName
+        If there is none of this name.
+    BackendUnavailable
+        If torch is not installed.
+    """
+    if backend == "event":
+        from spikecore.motifs.sparse import EventLayer
+
+        return EventLayer(kernel, width, height, tick)
+    if backend == "clocked":
+        from spikecore.motifs.clocked import ClockedLayer
+
+        return ClockedLayer(kernel, width, height, tick)
+    if backend == "torch":
+        from spikecore.motifs.need_torch import need_torch
+
+        need_torch()
+        from spikecore.motifs.dense import DenseLayer
+
+        return DenseLayer(kernel, width, height, tick)
+    raise UnknownName("backend", backend, ("clocked", "event", "torch"))
+
+
+def sweep(
+    events: EventStream,
+    kernel: DelayKernel,
+    *,
+    ticks: tuple[int, ...] = TICKS,
+    backend: str = "event",
+    bin: int = 50_000,
+    cell: int | None = None,
+    reads: int | None = 4_000,
+    sure: float = 0.5,
+    on_progress: OnProgress = lambda _done: None,
+    stop: StopRequest | None = None,
+) -> LadderSums:
+    """Run a kernel on every rung of the ladder over a recording.
+
+    Parameters
+    ----------
+    events : EventStream
+        The recording.
+    kernel : DelayKernel
+        With motions as classes.
+    ticks : tuple of int
+        Rungs, us.
+    backend : {"event", "clocked", "torch"}
+        What runs the layer; all give the same answers.
+    bin : int
+        Time bins, us.
+    cell : int, optional
+        Side of a cell, pixels. Default: an eighth of the sensor, at least 8.
+    reads : int, optional
+        Read at most about so many events a bin and rung, evenly spread; all events are
+        taken in. None reads every event.
+    sure : float
+        Posterior from which an event gives an output spike.
+    on_progress : callable
+        Told the number of events done.
+    stop : StopRequest, optional
+        Tested after each bin; what is done so far is returned.
+
+    Raises
+    ------
+    InvalidInput
+        If there are no events, or a length is not positive.
+    """
+    if not len(events):
+        raise InvalidInput("events", "is empty: there is no motion to see", got="0 events")
+    for name, value in (("bin", bin), ("cell", cell), ("reads", reads)):
+        if value is not None and value < 1:
+            raise InvalidInput(name, "must be at least 1", got=value)
+    if not 0.0 < sure <= 1.0:
+        raise InvalidInput("sure", "must lie above 0 and not above 1", got=sure)
+    if cell is None:
+        cell = max(8, -(-max(events.width, events.height) // 8))
+    job = _Sweep(events, kernel, ticks, bin, cell, reads, sure)
+    layers = [make_layer(backend, kernel, events.width, events.height, tick) for tick in ticks]
+    for number in range(job.bins):
+        for rung, layer in enumerate(layers):
+            job.advance(number, rung, layer)
+        on_progress(job.edges[0][number + 1] - job.edges[0][number])
+        if stop:
+            break
+    return job.result(number + 1)
+
+
+class _Sweep:
+    """The state of a sweep: where bins begin, what was summed, who was surest."""
+
+    def __init__(
+        self,
+        events: EventStream,
+        kernel: DelayKernel,
+        ticks: tuple[int, ...],
+        length: int,
+        cell: int,
+        reads: int | None,
+        sure: float,
+    ) -> None:
+        self.kernel, self.ticks, self.cell = kernel, ticks, cell
+        self.length, self.reads, self.sure = length, reads, sure
+        self.start = int(events.t[0])
+        self.events = events.shifted(-self.start)
+        times = self.events.t
+        self.bins = int(times[-1]) // length + 1
+        self.grid = (-(-events.height // cell), -(-events.width // cell))
+        # A bin ends with the tick that its end falls into, so that ticks stay whole.
+        ends = (np.arange(1, self.bins) * length)[None, :]
+        whole = -(-ends // np.asarray(ticks)[:, None]) * np.asarray(ticks)[:, None]
+        inner = np.searchsorted(times, whole)
+        zeros, full = np.zeros((len(ticks), 1), np.int64), np.full((len(ticks), 1), times.size)
+        self.edges = np.concatenate([zeros, inner, full], 1)
+        place = (self.events.y // cell).astype(np.int32) * self.grid[1] + self.events.x // cell
+        bins = (times // length).astype(np.int32)
+        self.cells = (bins * (self.grid[0] * self.grid[1]) + place).astype(np.int32)
+        total = self.bins * self.grid[0] * self.grid[1]
+        self.sums = [Sums.zeros(total, kernel.classes) for _ in ticks]
+        self.confidence = np.zeros(times.size, np.float32)
+        self.best = np.zeros(times.size, np.int32)
+        assert kernel.directions is not None
+        self.inside = np.isfinite(kernel.directions)
+        self.voxels = self.read = 0
+
+    def advance(self, number: int, rung: int, layer: KernelLayer) -> None:
+        """Take one bin of events in on one rung."""
+        low, high = (int(e) for e in self.edges[rung, number : number + 2])
+        if low == high:
+            return
+        part = self.events.where(slice(low, high))
+        tick = self.ticks[rung]
+        cells = self.cells[low:high]
+        if number == 0:
+            cold = min(COLD_TICKS, int(self.events.t[-1]) // tick // 3)
+            cells = np.where(part.t // tick >= cold, cells, -1).astype(np.int32)
+        every = 1 if self.reads is None else max(1, -(-len(part) // self.reads))
+        answers = layer.advance(part, cells=cells, sums=self.sums[rung], every=every)
+        self.voxels += answers.voxels
+        self.read += answers.read
+        best, own = answers.best, self.confidence[low:high]
+        better = (best >= 0) & self.inside[best] & (answers.confidence > own)
+        own[better] = answers.confidence[better]
+        self.best[low:high][better] = rung * self.kernel.classes + best[better]
+
+    def result(self, done: int) -> LadderSums:
+        """Return what was found in the first ``done`` bins."""
+        shape = (self.bins, *self.grid)
+        stack = [s.log_posterior.reshape(*shape, -1)[:done] for s in self.sums]
+        counts = [s.counts.reshape(shape)[:done] for s in self.sums]
+        sure = np.flatnonzero(self.confidence >= self.sure)
+        rung, best = np.divmod(self.best[sure], self.kernel.classes)
+        assert self.kernel.directions is not None
+        assert self.kernel.speeds is not None
+        seconds = np.asarray(self.ticks)[rung] * 1e-6
+        spikes = MotionSpikes(
+            sure,
+            self.kernel.directions[best].astype(np.float32),
+            (self.kernel.speeds[best] / seconds).astype(np.float32),
+            self.confidence[sure],
+        )
+        return LadderSums(
+            np.stack(stack, -2).astype(np.float64),
+            np.stack(counts, -1),
+            self.ticks,
+            self.kernel,
+            self.start,
+            self.length,
+            self.cell,
+            spikes,
+            self.voxels,
+            self.read,
+            done == self.bins,
+            int(self.edges[0, done]),
+        )

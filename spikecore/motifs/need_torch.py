@@ -1,0 +1,32 @@
+"""Says what is missing where torch is needed and is not there."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from spikecore.errors import BackendUnavailable
+
+__all__ = ["need_torch"]
+
+
+def need_torch(device: str = "cpu") -> None:
+    """Raise unless torch is installed and has ``device``.
+
+    Raises
+    ------
+    BackendUnavailable
+        With the command that mends it.
+    """
+    if find_spec("torch") is None:
+        raise BackendUnavailable(
+            "torch", "is not installed", fix="pip install 'spikecore[torch]', or backend='event'"
+        )
+    import torch
+
+    if device.split(":")[0] == "cuda" and not torch.cuda.is_available():
+        raise BackendUnavailable(
+            "device 'cuda'",
+            "torch sees no GPU here",
+            got=f"torch {torch.__version__}",
+            fix="use device='cpu', or install torch with CUDA for your driver",
+        )
