@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from spikecore.data.decoded import Decoded, Flaw, must_have, not_a
+from spikecore.data.decoded import WHOLE_COPY, Decoded, Flaw, must_have, not_a
 
 __all__ = ["read_aedat4"]
 
@@ -48,16 +48,17 @@ def _frames(data: bytes, place: str) -> tuple[list[int], Flaw | None]:
         at = len(MAGIC) + 4 + length
         end = _table_position(data[len(MAGIC) + 4 : at])
     except struct.error:
-        not_a("AEDAT 4.0", place, f"cut off or damaged in its header, at byte {len(MAGIC)}")
+        reason = f"cut off or damaged in its header, at byte {len(MAGIC)}"
+        not_a("AEDAT 4.0", place, reason, WHOLE_COPY)
     if end < 0:  # the recorder did not come to write its table of packets
         end = len(data)
     offsets: list[int] = []
     while at < end:
         size = struct.unpack_from("<i", data, at + 4)[0] if at + FRAME <= len(data) else 0
         if size < 0:
-            return offsets, Flaw("holds a packet of negative length", f"byte {at}")
+            return offsets, Flaw("holds a packet of negative length", f"byte {at} of {len(data)}")
         if at + FRAME + size > len(data):
-            return offsets, Flaw("is cut off within a packet", f"byte {at}")
+            return offsets, Flaw("is cut off within a packet", f"byte {at} of {len(data)}")
         offsets.append(at)
         at += FRAME + size
     return offsets, None
@@ -86,8 +87,9 @@ def _unpacked(place: str, events: Path, offsets: list[int], flaw: Flaw | None) -
     )
     lines = done.stdout.splitlines()
     if not lines:
-        reason = (done.stderr.strip().splitlines() or ["the reader crashed"])[-1]
-        not_a("AEDAT 4.0", place, f"damaged in its header, at byte {len(MAGIC)}: {reason}")
+        said = (done.stderr.strip().splitlines() or ["the reader crashed"])[-1]
+        reason = f"damaged in its header, at byte {len(MAGIC)} ({said})"
+        not_a("AEDAT 4.0", place, reason, WHOLE_COPY)
     streams = json.loads(lines[0])
     if not streams:
         not_a("AEDAT 4.0", place, "no stream of events in it", "record or export the events, too")

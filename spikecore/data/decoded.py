@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from spikecore.errors import BackendUnavailable, FileRefused
 
-__all__ = ["Decoded", "Flaw", "must_have", "not_a"]
+__all__ = ["WHOLE_COPY", "Decoded", "Flaw", "must_have", "not_a", "records"]
 
 INSTALL = "pip install 'spikecore[events]'"
+WHOLE_COPY = "use a whole copy of the file"
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Decoded:
     ----------
     x, y, t, p : ndarray, shape (N,)
         As the file has them; ``t`` in us.
-    where : callable
+    where : callable or None
         Place in the file of the event with a given index, e.g. ``"byte 42"``.
     sensor : tuple of int, optional
         Width and height, if the file tells them.
@@ -47,7 +48,7 @@ class Decoded:
     y: npt.NDArray[Any]
     t: npt.NDArray[Any]
     p: npt.NDArray[Any]
-    where: Callable[[int], str]
+    where: Callable[[int], str] | None
     sensor: tuple[int, int] | None = None
     flaw: Flaw | None = None
     notes: tuple[str, ...] = ()
@@ -62,12 +63,14 @@ def records(
     found = np.frombuffer(data, dtype, count * each, start)
     if not left:
         return found, None
-    return found, Flaw("is cut off within an event", f"byte {start + count * size}")
+    return found, Flaw("is cut off within an event", f"byte {start + count * size} of {len(data)}")
 
 
-def not_a(kind: str, place: str, reason: str, fix: str = "check the path, or give format=") -> Any:
+def not_a(
+    kind: str, place: str, reason: str, fix: str = "check the path, or give format="
+) -> NoReturn:
     """Raise: the file is not what its name or the user says."""
-    raise FileRefused(place, f"is not a readable {kind} file", got=reason, fix=fix)
+    raise FileRefused(place, f"is not a readable {kind} file: {reason}", fix=fix)
 
 
 def must_have(package: str) -> None:

@@ -64,7 +64,7 @@ def read_npz(data: bytes, place: str) -> Decoded:
         found = ", ".join(sorted(arrays)) or "nothing"
         not_a(".npz", place, f"no field {missing[0]!r}: found {found}", "store x, y, t and p")
     x, y, t, p = (np.atleast_1d(arrays[name]) for name in FIELDS)
-    return Decoded(x, y, t, p, where=lambda index: f"event {index}", sensor=sensor)
+    return Decoded(x, y, t, p, where=None, sensor=sensor)
 
 
 def _npz_sensor(arrays: dict[str, npt.NDArray[Any]]) -> tuple[int, int] | None:

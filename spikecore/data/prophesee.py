@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikecore.data.decoded import Decoded, Flaw, not_a, records
+from spikecore.data.decoded import WHOLE_COPY, Decoded, Flaw, not_a, records
 
 __all__ = ["read_dat", "read_raw"]
 
@@ -38,7 +38,7 @@ def read_dat(data: bytes, place: str) -> Decoded:
     if version != DAT_VERSION:
         not_a("DAT", place, f"version {version}", "convert it to version 2")
     if len(data) < start + 2:
-        not_a("DAT", place, f"cut off in its header, at byte {len(data)}")
+        not_a("DAT", place, f"cut off in its header, at byte {len(data)}", WHOLE_COPY)
     kind, size = data[start], data[start + 1]
     if kind not in DAT_EVENTS or size != DAT_EVENT_SIZE:
         not_a("DAT", place, f"events of type {kind} and {size} bytes at byte {start}")
@@ -187,7 +187,7 @@ def _words(
         first = int(unknown[0])
         flaw = Flaw(
             f"holds a word of unknown type 0x{kinds[first]:X}",
-            f"byte {start + words.itemsize * first}",
+            f"byte {start + words.itemsize * first} of {len(data)}",
         )
         words, kinds = words[:first], kinds[:first]
     return words, kinds, flaw
@@ -203,14 +203,14 @@ def _header(data: bytes, place: str, kind: str) -> tuple[dict[str, str], int]:
         if line is None:  # events may begin with the byte of "%", too
             break
         if stop < 0:
-            not_a(kind, place, f"cut off in its header, at byte {len(data)}")
+            not_a(kind, place, f"cut off in its header, at byte {len(data)}", WHOLE_COPY)
         start = stop + 1
         name, _, value = line[1:].strip().partition(" ")
         fields[name.lower()] = value.strip()
         if name == "end":
             break
     if not fields:
-        not_a(kind, place, "no header: it must begin with '% '")
+        not_a(kind, place, "no header, it must begin with '% '")
     return fields, start
 
 

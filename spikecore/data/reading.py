@@ -80,7 +80,7 @@ def read_events(
             raise FileRefused(
                 place,
                 rule,
-                got=f"{where} of {len(data)} bytes, after {len(decoded.x)} whole events",
+                got=f"{where}; whole events before it: {len(decoded.x)}",
                 fix="use a whole copy, or allow_partial=True to take the events before it",
             )
         notes += (f"{place}: {rule} ({where}): only the {len(decoded.x)} events before it",)
@@ -135,7 +135,7 @@ def _checked(
             disorder=disorder,
         )
     except InvalidInput as error:
-        if error.index is None:
+        if error.index is None or decoded.where is None:
             raise
         raise type(error)(
             error.place,
