@@ -135,6 +135,13 @@ def test_a_damaged_packet_costs_only_what_follows(tmp_path):
 
 
 def test_a_reader_that_aborts_its_process_does_not_end_ours(tmp_path):
+    """aedat 2.3.0 aborts where its message would quote what is no UTF-8."""
+    path = write(tmp_path, "aedat4", files.aedat4([EVENTS]).replace(b"</dv>", b"</dv\xf3"))
+    with pytest.raises(FileRefused, match="damaged in its header"):
+        read_events(path)
+
+
+def test_a_packet_that_claims_more_events_than_it_has(tmp_path):
     data = bytearray(files.aedat4([EVENTS[:50], EVENTS[50:]]))
     length = data.index(struct.pack("<I", 150))  # of the second packet's vector
     data[length : length + 4] = b"\xff\xff\xff\x7f"

@@ -3,8 +3,9 @@
 The framing is that of iniVation's public description: 14 bytes of name and
 version, the header's length and the header, then packets, each behind its
 stream and its length. The frames are counted here first, so that an error can
-say at which byte a file ends. The packets themselves, which are compressed and
-whose damage can end the whole process, are unpacked by a process of their own.
+say at which byte a file ends. The package itself runs in a process of its own: some
+damaged headers make it abort its process, and what a compressed packet does to it
+cannot be told before.
 """
 
 from __future__ import annotations
