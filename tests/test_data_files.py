@@ -137,7 +137,7 @@ def test_a_damaged_packet_costs_only_what_follows(tmp_path):
 def test_a_reader_that_aborts_its_process_does_not_end_ours(tmp_path):
     """aedat 2.3.0 aborts where its message would quote what is no UTF-8."""
     whole = files.aedat4([EVENTS])
-    damaged = whole.replace(b"</node></node></dv>", b"</node\xf3\n</dv>     ")
+    damaged = whole.replace(b"</node></node></dv>", b"</node\xf3\n</dv>      ")
     assert len(damaged) == len(whole)
     path = write(tmp_path, "aedat4", damaged)
     with pytest.raises(FileRefused, match="damaged in its header, at byte 14"):
