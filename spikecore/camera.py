@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ __all__ = ["EventStream"]
 MAX_SENSOR = 1 << 15
 """Coordinates are kept in 16 bits."""
 
-ROLLOVERS = (1 << 13, 1 << 16, 1 << 23, 1 << 24, 1 << 32)
+ROLLOVERS = (1 << 13, 1 << 16, 1 << 23, 1 << 24, 1 << 32, 1 << 34)
 """Where the clocks of known formats start again from zero, us."""
 
 DISORDER = ("refuse", "sort", "unwrap")
@@ -167,17 +168,21 @@ def _check_fields(fields: dict[str, npt.NDArray[Any]], place: str) -> None:
 def _check_sensor(
     fields: dict[str, npt.NDArray[Any]], sensor: tuple[int, int] | None, place: str
 ) -> tuple[int, int]:
-    if sensor is None:
-        sensor = tuple(int(fields[n].max(initial=0)) + 1 for n in ("x", "y"))  # type: ignore[assignment]
-    assert sensor is not None
-    if len(sensor) != 2 or not all(1 <= int(side) <= MAX_SENSOR for side in sensor):  # noqa: PLR2004
+    given: Any = sensor
+    if given is None:
+        given = [int(fields[name].max(initial=0)) + 1 for name in ("x", "y")]
+    try:
+        width, height = (index(side) for side in given)
+    except (TypeError, ValueError):
+        width = height = 0
+    if not (1 <= width <= MAX_SENSOR and 1 <= height <= MAX_SENSOR):
         raise InvalidInput(
             f"{place}.sensor",
             f"must be width and height, 1 .. {MAX_SENSOR} each",
-            got=sensor,
+            got=given,
             fix="e.g. sensor=(346, 260)",
         )
-    for name, side in zip("xy", sensor, strict=True):
+    for name, side in (("x", width), ("y", height)):
         require(
             fields[name],
             (fields[name] >= 0) & (fields[name] < side),
@@ -185,7 +190,7 @@ def _check_sensor(
             f"must lie on the sensor, 0 .. {side - 1}",
             fix="give the sensor that recorded it (--sensor WxH), or drop these events",
         )
-    return int(sensor[0]), int(sensor[1])
+    return width, height
 
 
 def _polarity(p: npt.NDArray[Any], place: str) -> npt.NDArray[np.uint8]:

@@ -119,7 +119,7 @@ class StoreBusy(SpikecoreError):
 
 
 class BackendUnavailable(SpikecoreError):
-    """The backend asked for is not installed or cannot start here."""
+    """The backend, or the optional package, asked for is not installed or cannot start here."""
 
     exit_code: ClassVar[int] = 4
 
