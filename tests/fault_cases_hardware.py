@@ -1,0 +1,106 @@
+"""What SpiNNaker cannot do, or would do differently without a word: rows of docs/errors.md."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from spikecore import (
+    LIF,
+    Alpha,
+    Exponential,
+    Input,
+    MOhm,
+    Network,
+    OneToOne,
+    Pairs,
+    PairSTDP,
+    Population,
+    Projection,
+    Simulation,
+    ms,
+    mV,
+    nA,
+)
+
+UNIT = LIF(step="spinnaker")
+RULE = PairSTDP(w_max=6 * nA)
+
+
+def refuse(*projections, unit=UNIT, dt=1.0, sizes=(4, 4), **options):
+    """Try to run on the mirror."""
+    parts = [Input("in", sizes[0]), Population("n", sizes[1], unit, **options)]
+    network = Network([*parts, *projections], dt=dt * ms)
+    return Simulation(network, backend="spinnaker")
+
+
+def wired(weight=1.0, delay=1.0, pre=(0, 1), post=(0, 1), name="in->n", **options):
+    wiring = Pairs(np.array(pre), np.array(post), duplicates=True)
+    return Projection("in", "n", wiring, weight * nA, delay * ms, name=name, **options)
+
+
+def set_weights(weight):
+    refuse(wired(weight=np.array([1.5, 1.5]))).set_weights("in->n", weight)
+
+
+def far(delays, **options):
+    """Synapses of one projection, one with each of these delays."""
+    count = np.arange(len(delays))
+    return wired(delay=np.array(delays, float), pre=count, post=count, **options)
+
+
+FAULTS = {
+    "SpiNNaker": {
+        "the step rule of other simulators": lambda: refuse(unit=LIF()),
+        "alpha synapses": lambda: refuse(unit=replace(UNIT, synapse=Alpha())),
+        "single precision": lambda: Simulation(
+            Network([Population("n", 1, UNIT)]), backend="spinnaker", precision="float32"
+        ),
+        "a tick of a fraction of a microsecond": lambda: refuse(dt=0.0125),
+        "a parameter beyond the range": lambda: refuse(unit=replace(UNIT, v_rest=-70000 * mV)),
+        "a parameter below the resolution": lambda: refuse(
+            unit=replace(UNIT, resistance=2e6 * MOhm)
+        ),
+        "a resistance beyond the range": lambda: refuse(unit=replace(UNIT, resistance=1e5 * MOhm)),
+        "an initial value beyond the range": lambda: refuse(initial={"v": -70000 * mV}),
+        "a synapse that is too slow": lambda: refuse(
+            unit=replace(UNIT, synapse=Exponential(963.76 * ms))
+        ),
+        "a refractory period that the chip would lengthen": lambda: refuse(
+            unit=replace(UNIT, refractory=0.9 * ms), dt=0.3
+        ),
+        "a negative weight": lambda: refuse(wired(weight=np.array([1.0, -2.0]))),
+        "a weight that is too small beside others": lambda: refuse(
+            wired(weight=np.array([1000.0, 0.001]))
+        ),
+        "a weight that is too large": lambda: refuse(wired(weight=70000.0)),
+        "a delay that is too long": lambda: refuse(wired(delay=20000.0)),
+        "long delays between cores of different sizes": lambda: refuse(
+            far([*range(1, 100), 200, 300], name="in->n"), sizes=(200, 101)
+        ),
+        "plastic synapses with delays of 2, 4, 8 ... ticks, the longest": lambda: refuse(
+            wired(delay=4.0, plasticity=RULE)
+        ),
+        "two learning rules for one population": lambda: refuse(
+            wired(plasticity=RULE),
+            wired(plasticity=PairSTDP(w_max=5 * nA), name="other"),
+        ),
+        "a form of STDP that the chip does not have": lambda: refuse(
+            wired(plasticity=replace(RULE, pairing="nearest", coincidence="ignore"))
+        ),
+        "a negative bound": lambda: refuse(wired(plasticity=replace(RULE, w_min=-1 * nA))),
+        "an amplitude beyond the range": lambda: refuse(
+            wired(plasticity=replace(RULE, A_plus=1e5 * nA))
+        ),
+        "a learning window that fills the memory of a core": lambda: refuse(
+            wired(plasticity=replace(RULE, tau_plus=5000 * ms))
+        ),
+        "many synapses between two neurons": lambda: refuse(wired(pre=[0] * 300, post=[0] * 300)),
+        "a new weight beyond the scale of its receptor": lambda: set_weights([1.0, 9.0]),
+        "a new weight below it": lambda: set_weights([1.0, 1e-5]),
+        "several of these at once": lambda: refuse(
+            Projection("in", "n", OneToOne(), -1 * nA, 20000 * ms)
+        ),
+    },
+}
