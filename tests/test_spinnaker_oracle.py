@@ -1,0 +1,132 @@
+"""The mirror against the vendor's own images, which run unchanged on one emulated core.
+
+Spikes, membrane potentials and weights, bit for bit. Needs the vendor's tool chain and an ARM
+emulator (``pip install "spikecore[vendor]"``). SPIKECORE_VENDOR_NETS=200 compares 200 networks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from spin1_networks import KINDS, TICKS, draw, for_vendor, spikes_by_tick
+
+from spikecore import Simulation, ms
+
+pytestmark = [pytest.mark.vendor, pytest.mark.slow]
+
+NETS = int(os.environ.get("SPIKECORE_VENDOR_NETS", str(2 * len(KINDS))))
+BATCH = 70  # networks that are mapped in one go
+TICK_MS = (1.0, 0.1)  # every eighth network runs on the second
+
+# SHA-256 of the images of sPyNNaker 7.4.1 whose arithmetic is mirrored.
+IMAGES = {
+    "IF_curr_exp": "acd257c9da6fa23c8995a080aeadd591182716cc0f8b6f2b26a1fbbdc15bc556",
+    "IF_curr_exp_stdp_mad_pair_additive": (
+        "36834f0a6c8e94852cb4148b5bd18769abea4021caa77d3d77ccd4a0aef6a1e2"
+    ),
+    "neuron_expander": "2be1dcfe4013a14fc8cd0b698ea8a34dd3434c3a411c755a31a872b5e1a9f401",
+    "synapse_expander": "5592c7bcb8ebb0e31c50a73c2b61ace07065d0a05e50e386707bd06f82e4fe58",
+}
+
+
+def tick_of(seed):
+    return TICK_MS[seed % 8 == 7]
+
+
+@pytest.fixture(scope="module")
+def images():
+    for package in ("unicorn", "spynnaker"):
+        if find_spec(package) is None:
+            pytest.skip(f"{package} is not installed: pip install 'spikecore[vendor]'")
+    folder = Path(find_spec("spynnaker").origin).parent / "pyNN" / "model_binaries"
+    for name, digest in IMAGES.items():
+        path = folder / f"{name}.aplx"
+        found = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "no image"
+        if found != digest:
+            pytest.skip(f"{path.name} is not that of sPyNNaker 7.4.1: {found}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def mapped(images, tmp_path_factory):
+    """Map networks with the vendor's tool chain, batch by batch; return a look-up by seed."""
+    from spin1_board import map_networks
+
+    done = {}
+
+    def look_up(seed):
+        if seed not in done:
+            batch = range(seed - seed % BATCH, min(NETS, seed - seed % BATCH + BATCH))
+            for dt in TICK_MS:
+                seeds = [s for s in batch if tick_of(s) == dt]
+                networks = [draw(s, dt) for s in seeds]
+                folder = tmp_path_factory.mktemp("vendor")
+                if seeds:
+                    plain = [for_vendor(network) for network in networks]
+                    database, cores = map_networks(folder, plain, dt, TICKS)
+                    for s, network, core in zip(seeds, networks, cores, strict=True):
+                        done[s] = network, database, core
+        return done.pop(seed)
+
+    return look_up
+
+
+def stored_rows(session, group, neuron, slots):
+    """Return what the row of a source should hold: (receptor, neuron, delay, stored weight)."""
+    start = session.lowered.groups[group][0]
+    found = []
+    for weights, p in zip(session._projection_weights, session.lowered.projections, strict=True):
+        if p.source_start != start:
+            continue
+        row = slice(p.row[neuron], p.row[neuron + 1])
+        delay = np.broadcast_to(p.delay, (p.size,))[row].astype(int)
+        columns = [np.full(delay.size, p.port), p.target[row], delay, weights[row]]
+        found += [tuple(map(int, c)) for c in zip(*columns, strict=True) if c[2] <= slots]
+    return sorted(found)
+
+
+@pytest.mark.parametrize("seed", range(NETS))
+def test_mirror_equals_the_vendors_images(images, mapped, seed):
+    from spin1_board import Board
+
+    network, database, core = mapped(seed)
+    simulation = Simulation(network, backend="spinnaker")
+    result = simulation.run(TICKS * network.dt * ms)
+    session = simulation._session
+    (mapping,) = session.maps
+    assert (list(mapping.shifts), mapping.layout.slots) == (core["shifts"], core["slots"])
+
+    board = Board(images, database, core, TICKS)
+    stages = (session.lowered.max_delay - 1) // mapping.layout.slots
+    spikes = board.run(TICKS, spikes_by_tick(network), stages)
+    own = result.spikes["n"]
+    assert sorted(spikes) == list(zip(own.ticks.tolist(), own.neurons.tolist(), strict=True))
+
+    size = network.group("n").size
+    traces = np.rint(result.traces["n.v"].values * 32768).astype(int)
+    assert np.array_equal(board.voltages(TICKS, size)[1:], traces[:-1])  # recorded before a tick
+
+    for group, key in core["keys"].items():
+        for neuron in range(core["sizes"][group] if key is not None else 0):
+            row = board.row(key + (neuron << 4))
+            assert row == stored_rows(session, group, neuron, mapping.layout.slots)
+
+
+def test_the_networks_try_what_they_should():
+    """Over the first of them: learning, sums that saturate, delays beyond the slots."""
+    saturated = extended = changed = spikes = 0
+    for seed in range(2 * len(KINDS)):
+        simulation = Simulation(draw(seed), backend="spinnaker")
+        before = {p.name: simulation.weights(p.name) for p in simulation.network.projections}
+        result = simulation.run(TICKS * ms)
+        saturated += result.counters["saturated"] > 0
+        extended += simulation._session.maps[0].layout.slots < simulation._lowered.max_delay
+        changed += any((w != before[name]).any() for name, w in result.weights.items())
+        spikes += result.counters["spikes"]
+    assert min(saturated, extended, changed) >= 3
+    assert spikes > 2000
