@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from memory_scenarios import FRUIT, fruit, held
 from random_networks import assert_same
 from spin1_networks import KINDS, TICKS, draw
 
@@ -294,6 +295,47 @@ def recalled_after_each_learn(test):
             operations.append(Operation("cue", tick, op.cues, NOTHING, shows))
             tick += test.recall_ms
     return Script(test, operations, tick + 12)
+
+
+def causal():
+    """One spike of the source, one of the target two ticks later."""
+    rule = PairSTDP(A_plus=1 * nA, A_minus=0.5 * nA, w_max=6 * nA, window="table2048")
+    return Network(
+        [
+            Input("pre", 1, Train([10] * ms, [0])),
+            Input("teacher", 1, Train([11] * ms, [0])),
+            Population("post", 1, RELAY),
+            Projection("pre", "post", OneToOne(), 1 * nA, 1 * ms, plasticity=rule),
+            Projection("teacher", "post", OneToOne(), 6 * nA, 1 * ms),
+        ]
+    )
+
+
+def test_weights_include_what_the_target_has_done_since_as_on_other_backends():
+    """A board would not show it yet: its synapses learn when their source fires."""
+    mirror, event = (Simulation(causal(), backend=name) for name in ("spinnaker", "event"))
+    for length in (12, 1, 1, 20):
+        mirror.run(length * ms)
+        event.run(length * ms)
+        expected = event.weights("pre->post")[0]
+        assert mirror.weights("pre->post")[0] == pytest.approx(expected, abs=2**-11)
+    assert expected == pytest.approx(1 + np.floor(2048 * np.exp(-3 / 20)) / 2048)
+    assert mirror._session.stored_weights(0).tolist() == [1.0]
+    mirror.clear()  # settles
+    assert mirror._session.stored_weights(0)[0] == pytest.approx(expected, abs=2**-11)
+
+
+def test_new_weights_do_not_learn_from_earlier_spikes():
+    simulation = Simulation(causal(), backend="spinnaker")
+    simulation.run(14 * ms)
+    simulation.set_weights("pre->post", [2.0])
+    assert simulation.run(10 * ms).weights["pre->post"].tolist() == [2.0]
+
+
+def test_memory_works_from_operation_to_operation():
+    """It is cleared after each, which settles what was learnt."""
+    for cue, content in held(fruit(backend="spinnaker")).items():
+        assert set(content) == set(FRUIT[cue])
 
 
 @pytest.mark.parametrize("shape", [CA3Shape(5, 10), CA3Shape(16, 6)], ids=str)

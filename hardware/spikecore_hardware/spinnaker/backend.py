@@ -17,7 +17,7 @@ from spikecore_hardware.spinnaker import kernels
 from spikecore_hardware.spinnaker.limits import LIMITS, SpinnakerCapabilities
 from spikecore_hardware.spinnaker.mapping import PopulationMap, map_populations
 from spikecore_hardware.spinnaker.scaling import quantise, weight_step
-from spikecore_hardware.spinnaker.tables import R, S, State, build_net, new_state
+from spikecore_hardware.spinnaker.tables import C, L, R, S, State, build_net, new_state
 
 __all__ = ["SpinnakerBackend", "SpinnakerSession"]
 
@@ -58,14 +58,14 @@ class SpinnakerSession(SteppedSession):
         absolute = tuple(replace(p, offset=np.zeros_like(p.offset)) for p in lowered.probes)
         super().__init__(replace(lowered, probes=absolute), options, "spinnaker")
         self.maps = map_populations(lowered, LIMITS)
-        self.net, order = build_net(lowered, self.maps)
+        self.net, self._order = build_net(lowered, self.maps)
         stored = np.zeros(sum(p.size for p in lowered.projections), np.uint16)
-        at = 0
-        for i in order:  # from here on the weights of each projection are a view into stored
+        at, self._begin = 0, {}
+        for i in self._order:  # from here on the weights of each projection are a view into stored
             p = lowered.projections[i]
             view = stored[at : at + p.size]
             view[:] = quantise(p.weight, self._shift(i))
-            self._projection_weights[i] = view
+            self._projection_weights[i], self._begin[i] = view, at
             at += p.size
         self._stored = stored
         self._reset()
@@ -123,19 +123,44 @@ class SpinnakerSession(SteppedSession):
                 self._traces[i].append(values[None, :])
 
     def weights(self, projection: int) -> npt.NDArray[np.float64]:
-        """Return the weights as they are stored, in row order.
+        """Return the weights in row order, post spikes so far included.
 
-        As on the board, a synapse learns when its source fires: what its target has done
-        since is not in yet. Where rounding has led past a bound of the learning rule, the
-        bound is returned.
+        A board would still show :meth:`stored_weights`. Where rounding has led past a bound
+        of the learning rule, the bound is returned.
         """
-        step = weight_step(self._shift(projection))
-        values: npt.NDArray[np.float64] = self._projection_weights[projection] * step
         rule = self.lowered.projections[projection].plasticity
-        return values if rule is None else np.clip(values, *rule.bounds)
+        if rule is None or self.tick == 0:
+            values = self.stored_weights(projection)
+        else:
+            settled = self.state._replace(weight=self._stored.copy())
+            self._settle(settled)
+            values = self.stored_weights(projection, settled.weight)
+        if rule is None:
+            return values
+        clipped: npt.NDArray[np.float64] = np.clip(values, *rule.bounds).astype(np.float64)
+        return clipped
+
+    def stored_weights(
+        self, projection: int, stored: npt.NDArray[np.uint16] | None = None
+    ) -> npt.NDArray[np.float64]:
+        """Return the weights (nA) that a board holds now, in row order.
+
+        A synapse learns when its source fires: what its target has done since is not in yet.
+        """
+        begin = self._begin[projection]
+        size = self.lowered.projections[projection].size
+        own = (self._stored if stored is None else stored)[begin : begin + size]
+        values: npt.NDArray[np.float64] = own * weight_step(self._shift(projection))
+        return values
+
+    def _settle(self, state: State) -> None:
+        nothing = np.empty((2, 0), np.int64)
+        kernels.run(self.net, state, kernels.SETTLE, 0, nothing, nothing)
 
     def set_weights(self, projection: int, values: npt.NDArray[np.float64]) -> None:
         """Replace the weights, in row order, rounded to the steps of the receptor.
+
+        Post spikes so far no longer count for them.
 
         Raises
         ------
@@ -152,9 +177,14 @@ class SpinnakerSession(SteppedSession):
         rule = f"becomes 0: this receptor has steps of {step:g} nA"
         require(values, (values == 0.0) | (stored > 0), place, rule, "nA", "use 0, or a step")
         self._projection_weights[projection][:] = stored
+        for r in np.flatnonzero(self.net.rule[:, L.PROJECTION] == self._order.index(projection)):
+            begin = self.net.rule[r, L.PRE_0]
+            stages = self.net.projection[self.net.rule[r, L.PROJECTION], C.STAGES]
+            rows = slice(begin, begin + self.net.rule[r, L.SOURCES] * stages)
+            self.state.pre[rows, 2] = self.tick - 1
 
     def _settle_weights(self) -> None:
-        """Leave the weights: a board that is reset keeps what its synapses have learnt."""
+        self._settle(self.state)
 
     def _late_notes(self) -> tuple[str, ...]:
         notes = [*super()._late_notes(), *self._mapping_notes()]

@@ -15,9 +15,10 @@ from numba import njit
 
 from spikecore_hardware.spinnaker.tables import HISTORY, C, L, N, Net, P, R, S, State
 
-__all__ = ["DONE", "OUTPUT_FULL", "RUNAWAY", "run"]
+__all__ = ["DONE", "OUTPUT_FULL", "RUNAWAY", "SETTLE", "run"]
 
 DONE, OUTPUT_FULL, RUNAWAY = 0, 1, 2
+SETTLE = -1
 
 # Names of rows, columns and entries as plain integers, which compile to constants.
 TICK, N_OUT, INPUT, SENT = int(R.TICK), int(R.N_OUT), int(R.INPUT), int(R.SENT)
@@ -140,12 +141,15 @@ def _remember(net: Net, st: State, pop: int, post: int, t: int) -> None:
 
 
 @_inner
-def _learn(
-    net: Net, st: State, rule: int, post: int, weight: int, lag: int, t: int, last: int, trace: int
-) -> int:
-    """Return the weight (s16.15) after the post spikes since ``last`` and a pre spike in ``t``."""
-    pop = net.projection[net.rule[rule, L_PROJECTION], C_TARGET]
-    begin, end = max(last - lag, 0), max(t - lag, 0)
+def _potentiate(
+    net: Net, st: State, rule: int, post: int, weight: int, lag: int, t: int, pre: int
+) -> tuple[int, int]:
+    """Apply the post spikes that reached a synapse since its source fired, up to tick ``t``.
+
+    Return the weight (s16.15), and the entry of the last post spike so far (0: none).
+    """
+    last, trace = st.pre[pre, 0], st.pre[pre, 1]
+    begin, end = max(max(last, st.pre[pre, 2]) - lag, 0), max(t - lag, 0)
     stop = st.post[post] + 1
     first = stop
     while True:
@@ -161,14 +165,21 @@ def _learn(
             x = (trace * factor) >> TRACE_BITS
             gain = _word((net.rule[rule, L_A_PLUS] * (x << TRACE_TO_S1615)) >> 15)
             weight = min(net.rule[rule, L_HIGH], _word(weight + gain))
-    e = stop - 1
-    if e > 0:  # not the placeholder: there has been a post spike
-        gap = t - (st.history[post, e, 0] + lag)
-        size = net.population[pop, P_MINUS_SIZE]
-        factor = _read_window(net, net.population[pop, P_MINUS], size, gap)
-        y = (st.history[post, e, 1] * factor) >> TRACE_BITS
-        loss = _word((net.rule[rule, L_A_MINUS] * (y << TRACE_TO_S1615)) >> 15)
-        weight = max(net.rule[rule, L_LOW], _word(weight - loss))
+    return weight, stop - 1
+
+
+@_inner
+def _depress(
+    net: Net, st: State, rule: int, post: int, weight: int, lag: int, t: int, entry: int
+) -> int:
+    """Return the weight (s16.15) after a pre spike in tick ``t``, given the last post spike."""
+    pop = net.projection[net.rule[rule, L_PROJECTION], C_TARGET]
+    gap = t - (st.history[post, entry, 0] + lag)
+    size = net.population[pop, P_MINUS_SIZE]
+    factor = _read_window(net, net.population[pop, P_MINUS], size, gap)
+    y = (st.history[post, entry, 1] * factor) >> TRACE_BITS
+    loss = _word((net.rule[rule, L_A_MINUS] * (y << TRACE_TO_S1615)) >> 15)
+    weight = max(net.rule[rule, L_LOW], _word(weight - loss))
     return weight
 
 
@@ -183,8 +194,10 @@ def _add(st: State, cell: int, weight: int) -> None:
 
 
 @_inner
-def _learn_row(net: Net, st: State, rule: int, source: int, stage: int, t: int) -> None:
-    """Let a row of plastic synapses learn from a spike of its source, and deliver it."""
+def _learn_row(
+    net: Net, st: State, rule: int, source: int, stage: int, t: int, fires: bool
+) -> None:
+    """Bring a row of plastic synapses up to date; if its source ``fires``, deliver its spike."""
     c = net.rule[rule, L_PROJECTION]
     row = source * net.projection[c, C_STAGES] + stage
     pop = net.projection[c, C_TARGET]
@@ -192,10 +205,6 @@ def _learn_row(net: Net, st: State, rule: int, source: int, stage: int, t: int) 
     mask, port = net.population[pop, P_SLOTS] - 1, net.projection[c, C_PORT]
     shift = net.population[pop, P_SHIFT_EXC + port]
     pre = net.rule[rule, L_PRE] + row
-    last, trace = st.pre[pre, 0], st.pre[pre, 1]
-    factor = _read_window(net, net.rule[rule, L_PLUS], net.rule[rule, L_PLUS_SIZE], t - last)
-    st.pre[pre, 0] = t
-    st.pre[pre, 1] = _half_word(((trace * factor) >> TRACE_BITS) + TRACE_ONE)
     begin = net.projection[c, C_SYNAPSE]
     at = net.projection[c, C_ROW] + row
     delay0, step = net.projection[c, C_DELAY], net.projection[c, C_DELAY_STEP]
@@ -205,9 +214,18 @@ def _learn_row(net: Net, st: State, rule: int, source: int, stage: int, t: int) 
         lag = delay if net.rule[rule, L_DENDRITIC] else 0
         weight = np.int64(st.weight[begin + s]) << shift
         post = net.population[pop, P_POST] + j
-        weight = _learn(net, st, rule, post, weight, lag, t, last, trace) >> shift
+        weight, entry = _potentiate(net, st, rule, post, weight, lag, t, pre)
+        if fires and entry > 0:
+            weight = _depress(net, st, rule, post, weight, lag, t, entry)
+        weight >>= shift
         st.weight[begin + s] = weight
-        _add(st, ring0 + (((t + delay) & mask) * 2 + port) * size + j, weight & FULL_CELL)
+        if fires:
+            _add(st, ring0 + (((t + delay) & mask) * 2 + port) * size + j, weight & FULL_CELL)
+    if fires:
+        gap = t - st.pre[pre, 0]
+        factor = _read_window(net, net.rule[rule, L_PLUS], net.rule[rule, L_PLUS_SIZE], gap)
+        st.pre[pre, 0] = t
+        st.pre[pre, 1] = _half_word(((st.pre[pre, 1] * factor) >> TRACE_BITS) + TRACE_ONE)
 
 
 @_inner
@@ -228,7 +246,7 @@ def _send(net: Net, st: State, n: int, t: int) -> None:
             st.due[(t + np.int64(net.delay[delay0 + step * s])) & due] += 1
         rule = net.projection[c, C_RULE]
         if rule >= 0:
-            _learn_row(net, st, rule, own, 0, t)
+            _learn_row(net, st, rule, own, 0, t, True)
             if stages > 1:
                 slots = net.rule[rule, L_RELAY_SLOTS]
                 cell = net.rule[rule, L_RELAY] + (t & (slots - 1)) * net.rule[rule, L_SOURCES]
@@ -257,10 +275,19 @@ def _relay(net: Net, st: State, t: int) -> None:
             cell = net.rule[rule, L_RELAY] + (then & (slots - 1)) * sources
             for own in range(sources):
                 for _ in range(st.relay[cell + own]):
-                    _learn_row(net, st, rule, own, stage, t)
+                    _learn_row(net, st, rule, own, stage, t, True)
         following = net.rule[rule, L_RELAY] + ((t + 1) & (slots - 1)) * sources
         for own in range(sources):
             st.relay[following + own] = 0
+
+
+@_inner
+def _settle(net: Net, st: State, t: int) -> None:
+    """Let all plastic synapses learn from the post spikes up to tick ``t``."""
+    for rule in range(net.rule.shape[0]):
+        for own in range(net.rule[rule, L_SOURCES]):
+            for stage in range(net.projection[net.rule[rule, L_PROJECTION], C_STAGES]):
+                _learn_row(net, st, rule, own, stage, t, False)
 
 
 @njit(cache=True)
@@ -268,9 +295,12 @@ def run(net: Net, st: State, stop: int, max_pending: int, sources: Any, out: Any
     """Run ticks up to ``stop``; return why it ended.
 
     DONE: at ``stop``. OUTPUT_FULL: take the spikes out and call again. RUNAWAY: more synaptic
-    events in flight than ``max_pending``; the tick is finished, the run is over.
+    events in flight than ``max_pending``; the tick is finished, the run is over. ``stop`` may
+    be SETTLE: bring the weights up to date, and nothing else.
     """
     reg = st.register
+    if stop == SETTLE:
+        _settle(net, st, reg[TICK] - 1)
     while reg[TICK] < stop:
         t = reg[TICK]
         upto = reg[INPUT]

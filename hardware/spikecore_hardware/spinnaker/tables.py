@@ -135,7 +135,7 @@ class State(NamedTuple):
     ring: Array  # uint16: sums of stored weights
     due: Array  # synaptic events by tick of arrival
     weight: Array  # uint16, as stored
-    pre: Array  # (rows, 2): tick and trace of the last spike
+    pre: Array  # (rows, 3): tick and trace of the last spike, tick up to which all is learnt
     post: Array  # (neurons,): entries in the history less one
     history: Array  # (neurons, HISTORY, 2): ticks and traces
     relay: Array  # spikes of sources in the last ticks, for delay extensions
@@ -299,7 +299,7 @@ def new_state(lowered: Lowered, maps: Sequence[PopulationMap], net: Net, weight:
         ring=np.zeros(ring, np.uint16),
         due=np.zeros(1 << bits_for(lowered.max_delay + 1), np.int64),
         weight=weight,
-        pre=np.zeros((rows, 2), np.int64),
+        pre=np.zeros((rows, 3), np.int64),
         post=np.zeros(posts, np.int64),
         history=np.zeros((posts, HISTORY, 2), np.int64),
         relay=np.zeros(relay, np.int64),
