@@ -17,7 +17,7 @@ from spikecore_hardware.spinnaker import kernels
 from spikecore_hardware.spinnaker.limits import LIMITS, SpinnakerCapabilities
 from spikecore_hardware.spinnaker.mapping import PopulationMap, map_populations
 from spikecore_hardware.spinnaker.scaling import quantise, weight_step
-from spikecore_hardware.spinnaker.tables import C, L, R, S, State, build_net, new_state
+from spikecore_hardware.spinnaker.tables import C, L, R, State, build_net, new_state
 
 __all__ = ["SpinnakerBackend", "SpinnakerSession"]
 
@@ -115,11 +115,9 @@ class SpinnakerSession(SteppedSession):
         return -(-self.tick // every) * every
 
     def _probe(self, tick: int) -> None:
-        rows = {"i_exc": S.I_EXC, "i_inh": S.I_INH, "v": S.V}
         for i, probe in enumerate(self.lowered.probes):
-            if tick % probe.every == 0:
-                state = ("i_exc", "i_inh", "v")[probe.state]
-                values = self.state.neuron[rows[state], probe.neurons] * _S1615
+            if tick % probe.every == 0:  # the states of LIF are the first rows of S, in order
+                values = self.state.neuron[probe.state, probe.neurons] * _S1615
                 self._traces[i].append(values[None, :])
 
     def weights(self, projection: int) -> npt.NDArray[np.float64]:
@@ -150,8 +148,7 @@ class SpinnakerSession(SteppedSession):
         begin = self._begin[projection]
         size = self.lowered.projections[projection].size
         own = (self._stored if stored is None else stored)[begin : begin + size]
-        values: npt.NDArray[np.float64] = own * weight_step(self._shift(projection))
-        return values
+        return own.astype(np.float64) * weight_step(self._shift(projection))
 
     def _settle(self, state: State) -> None:
         nothing = np.empty((2, 0), np.int64)

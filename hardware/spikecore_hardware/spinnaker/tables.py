@@ -58,7 +58,7 @@ class N(IntEnum):
 
 
 class S(IntEnum):
-    """Rows of ``State.neuron``."""
+    """Rows of ``State.neuron``: the states of LIF in their order, and the refractory timer."""
 
     I_EXC = 0
     I_INH = 1
