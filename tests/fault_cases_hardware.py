@@ -19,9 +19,11 @@ from spikecore import (
     Population,
     Projection,
     Simulation,
+    Train,
     ms,
     mV,
     nA,
+    run,
 )
 
 UNIT = LIF(step="spinnaker")
@@ -103,4 +105,42 @@ FAULTS = {
             Projection("in", "n", OneToOne(), -1 * nA, 20000 * ms)
         ),
     },
+}
+
+
+def notes(*parts, duration=10.0):
+    return "; ".join(run(Network(parts), duration * ms, backend="spinnaker").notes)
+
+
+def burst(count, weight, longest):
+    """Sources that fire at once; where delays differ, the tool chain expects few of them."""
+    delay = np.where(np.arange(count) == 0, longest, 1.0)
+    return notes(
+        Input("in", count, Train(np.full(count, 3.0) * ms, np.arange(count))),
+        Population("n", 1, UNIT),
+        Projection(
+            "in", "n", Pairs(np.arange(count), np.zeros(count, int)), weight * nA, delay * ms
+        ),
+    )
+
+
+NOTES = {
+    "sums of weights beyond 16 bits (`spinnaker`)": lambda: burst(100, 1.0, 2.0),
+    "results beyond 32 bits (`spinnaker`)": lambda: burst(2, 60000.0, 1.0),
+    "a learning window that is not the chip's (`spinnaker`)": lambda: notes(
+        Input("in", 4), Population("n", 4, UNIT), wired(plasticity=RULE)
+    ),
+    "learning neurons with many delay slots (`spinnaker`)": lambda: notes(
+        Input("in", 2),
+        Population("n", 256, UNIT),
+        Projection(
+            "in",
+            "n",
+            Pairs(np.array([0, 1]), np.array([0, 1])),
+            1 * nA,
+            np.array([1.0, 31.0]) * ms,
+            plasticity=replace(RULE, window="table2048"),
+        ),
+        duration=40.0,
+    ),
 }

@@ -17,7 +17,7 @@ FAULTS = fault_cases.FAULTS | fault_cases_running.FAULTS | fault_cases_hardware.
 ANSWERS = {
     "Answers of a memory": fault_cases_running.OUTCOMES,
     "How a run may end": fault_cases_running.ENDINGS,
-    "Notes": fault_cases_running.NOTES,
+    "Notes": fault_cases_running.NOTES | fault_cases_hardware.NOTES,
 }
 
 

@@ -201,6 +201,12 @@ class SpinnakerSession(SteppedSession):
                     f"Population {m.lowered.name!r}: {m.layout.neurons} neurons per core, for "
                     "want of local memory or of room in a row"
                 )
+        for p in self.lowered.projections:
+            if p.plasticity is not None and p.plasticity.window != "table2048":
+                notes.append(
+                    f"Projection {p.name!r}: learns by the chip's table of its windows, which is "
+                    "0 below 1/2048"
+                )
         return notes
 
     def _state(self) -> dict[str, npt.NDArray[Any]]:
