@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -10,7 +11,9 @@ from spikecore import (
     LIF,
     Alpha,
     Exponential,
+    Hz,
     Input,
+    LinearUnit,
     MOhm,
     Network,
     OneToOne,
@@ -25,6 +28,9 @@ from spikecore import (
     nA,
     run,
 )
+from spikecore.cli.export import load_network
+from spikecore.units import Port
+from spikecore_hardware.spinnaker.report import check_export
 
 UNIT = LIF(step="spinnaker")
 RULE = PairSTDP(w_max=6 * nA)
@@ -50,6 +56,32 @@ def far(delays, **options):
     """Synapses of one projection, one with each of these delays."""
     count = np.arange(len(delays))
     return wired(delay=np.array(delays, float), pre=count, post=count, **options)
+
+
+def model(text, name="net"):
+    Path("model.py").write_text(text)
+    return load_network(f"model.py:{name}")
+
+
+def check(unit=UNIT, **options):
+    return check_export(Network([Population("n", 1, unit)]), **options)
+
+
+def integrator():
+    one = np.ones(1)
+    return LinearUnit(
+        name="integrator",
+        states=("v",),
+        dimensions=("voltage",),
+        A=np.zeros((1, 1, 1)),
+        b=np.zeros((1, 1)),
+        rest=np.zeros((1, 1)),
+        ports={"in": Port("v", "voltage")},
+        h=one,
+        threshold=one,
+        reset={"v": 0 * one},
+        refractory=one,
+    )
 
 
 FAULTS = {
@@ -104,6 +136,17 @@ FAULTS = {
         "several of these at once": lambda: refuse(
             Projection("in", "n", OneToOne(), -1 * nA, 20000 * ms)
         ),
+    },
+    "Checking an export": {
+        "a network without its name": lambda: load_network("model.py"),
+        "a file that is not there": lambda: load_network("absent.py:net"),
+        "a file with a mistake in it": lambda: model("net = 1 / 0"),
+        "a name that the file does not have": lambda: model("network = 1", "netwrk"),
+        "something else than a network": lambda: model("net = 1"),
+        "a board that does not exist": lambda: check(board="spin4"),
+        "a board that is not mirrored": lambda: check(board="spinnaker2"),
+        "a negative rate": lambda: check(rate=-1 * Hz),
+        "neurons with other ports": lambda: check(unit=integrator()),
     },
 }
 
