@@ -6,14 +6,12 @@ emulator (``pip install "spikecore[vendor]"``). SPIKECORE_VENDOR_NETS=200 compar
 
 from __future__ import annotations
 
-import hashlib
 import os
-from importlib.util import find_spec
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
+from spin1_images import vendor_images
 from spin1_networks import KINDS, TICKS, draw, for_vendor, spikes_by_tick
 
 from spikecore import Simulation, ms
@@ -24,16 +22,6 @@ NETS = int(os.environ.get("SPIKECORE_VENDOR_NETS", str(2 * len(KINDS))))
 BATCH = 70  # networks that are mapped in one go
 TICK_MS = (1.0, 0.1)  # every eighth network runs on the second
 
-# SHA-256 of the images of sPyNNaker 7.4.1 whose arithmetic is mirrored.
-IMAGES = {
-    "IF_curr_exp": "acd257c9da6fa23c8995a080aeadd591182716cc0f8b6f2b26a1fbbdc15bc556",
-    "IF_curr_exp_stdp_mad_pair_additive": (
-        "36834f0a6c8e94852cb4148b5bd18769abea4021caa77d3d77ccd4a0aef6a1e2"
-    ),
-    "neuron_expander": "2be1dcfe4013a14fc8cd0b698ea8a34dd3434c3a411c755a31a872b5e1a9f401",
-    "synapse_expander": "5592c7bcb8ebb0e31c50a73c2b61ace07065d0a05e50e386707bd06f82e4fe58",
-}
-
 
 def tick_of(seed):
     return TICK_MS[seed % 8 == 7]
@@ -41,16 +29,7 @@ def tick_of(seed):
 
 @pytest.fixture(scope="module")
 def images():
-    for package in ("unicorn", "spynnaker"):
-        if find_spec(package) is None:
-            pytest.skip(f"{package} is not installed: pip install 'spikecore[vendor]'")
-    folder = Path(find_spec("spynnaker").origin).parent / "pyNN" / "model_binaries"
-    for name, digest in IMAGES.items():
-        path = folder / f"{name}.aplx"
-        found = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "no image"
-        if found != digest:
-            pytest.skip(f"{path.name} is not that of sPyNNaker 7.4.1: {found}")
-    return folder
+    return vendor_images()
 
 
 @pytest.fixture(scope="module")

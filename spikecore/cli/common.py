@@ -65,7 +65,10 @@ def output_options(command: F) -> F:
 
 
 backend_option = click.option(
-    "--backend", default="event", show_default=True, help="Where the spikes run: event, clocked."
+    "--backend",
+    default="event",
+    show_default=True,
+    help="Where the spikes run: event, clocked, spinnaker.",
 )
 
 
