@@ -92,6 +92,22 @@ def latch(post):
     )
 
 
+def far():
+    """Return synapses from 30 sources to 20 neurons, delayed by one or two stages of 256 ticks."""
+    source = np.arange(30)
+    unit = LIF(step="spinnaker")
+    delay = np.where(source % 2, 300.0, 600.0)
+    return Network(
+        [
+            Input("in", 30, Train([5] * ms, [0])),
+            Population("n", 20, unit, initial={"v": -65 * mV}),
+            Projection(
+                "in", "n", Pairs(source, source % 20), np.full(30, 1.0) * nA, delay * ms, name="far"
+            ),
+        ]
+    )
+
+
 LATER = [20 + 3 * n for n in range(15)]
 NETWORKS = {
     "static, delay 3": one_spike(3.0),
@@ -105,6 +121,7 @@ NETWORKS = {
     "one tick before": latch([10, 99]),
     "14 spikes later": latch([10, *LATER[:-1]]),
     "15 spikes later": latch([10, *LATER]),
+    "delays beyond the slots": far(),
 }
 
 
@@ -161,3 +178,21 @@ def test_latch_and_what_it_forgets(boards, name, weight):
     stored = round(weight * 2 ** (15 - simulation._session.maps[0].shifts[0]))
     assert boards[name].row(boards[name].described["keys"]["in"]) == [(0, 0, 1, stored)]
     assert simulation._session.stored_weights(0).tolist() == [weight]
+
+
+def test_rows_of_long_delays_are_packed_for_another_core_size(boards):
+    """The chip looks them up by source and stage; what it finds there is what it delivers."""
+    board = boards["delays beyond the slots"]
+    key, slots = board.described["delay_keys"]["in"], board.described["slots"]
+    assert slots == 256
+    astray = 0
+    for source in range(30):
+        delay = 300 if source % 2 else 600
+        stage = (delay - 1) // slots
+        wanted = (0, source % 20, delay - stage * slots)
+        found = [row[:3] for row in board.row(key + ((stage - 1) * 30 + source << 4))]
+        astray += found != [wanted]
+    assert astray > 5
+    refusal = f"sPyNNaker would give {astray} synapses, .* to other sources"
+    with pytest.raises(CapabilityRefused, match=refusal):
+        Simulation(NETWORKS["delays beyond the slots"], backend="spinnaker")
