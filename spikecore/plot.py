@@ -18,7 +18,7 @@ from spikecore.memory.cam import Episode
 from spikecore.memory.demo import PICTURES, REPLACEMENT, Step, Story
 from spikecore.results import Result
 
-__all__ = ["demo", "episodes", "raster", "save"]
+__all__ = ["demo", "divergence", "episodes", "raster", "save"]
 
 INK, PALE, SIGNAL = "#20303c", "#d8dee3", "#c8442f"
 _GAP = 4  # ms between operations drawn side by side
@@ -55,6 +55,37 @@ def raster(result: Result, groups: Sequence[str] | None = None, title: str = "")
     axes = figure.subplots()
     _bands(axes, names, [(0.0, result.spikes)])
     axes.set_xlim(0, result.duration)
+    axes.set_title(title, loc="left", fontsize=10)
+    return figure
+
+
+def divergence(one: Result, other: Result, title: str = "") -> Figure:
+    """Draw the spikes of two runs of one network: shared ones pale, the others marked.
+
+    Parameters
+    ----------
+    one, other : Result
+        Spikes of ``one`` only are drawn as upright, of ``other`` only as sloping crosses.
+    title : str
+        Above the picture.
+    """
+    comparison = other.compare(one)
+    names = [n for n in one.spikes if len(one.spikes[n]) or len(other.spikes[n])]
+    figure = Figure(figsize=(9, 0.8 + 0.8 * max(len(names), 1)), layout="constrained")
+    axes = figure.subplots()
+    _bands(axes, names, [(0.0, one.spikes), (0.0, other.spikes)])
+    for line in axes.get_lines():
+        if line.get_linestyle() == "None":
+            line.set_color(PALE)
+    for entries, marker in ((comparison.missing, "+"), (comparison.extra, "x")):
+        for band, name in enumerate(reversed(names)):
+            spikes = (one.spikes[name].neurons, other.spikes[name].neurons)
+            size = 1 + max(int(s.max(initial=0)) for s in spikes)
+            own = np.array([(tick, n) for group, n, tick in entries if group == name])
+            if own.size:
+                height = band + 0.1 + 0.8 * (own[:, 1] + 0.5) / size
+                axes.plot(own[:, 0] * one.dt, height, marker, color=SIGNAL, markersize=5)
+    axes.set_xlim(0, one.duration)
     axes.set_title(title, loc="left", fontsize=10)
     return figure
 

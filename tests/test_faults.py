@@ -7,17 +7,23 @@ from pathlib import Path
 
 import fault_cases
 import fault_cases_camera
+import fault_cases_hardware
 import fault_cases_running
 import pytest
 
 from spikecore import CapabilityRefused, InvalidInput, SpikecoreError, UnknownName
 
 PAGE = Path(__file__).parents[1] / "docs" / "errors.md"
-FAULTS = fault_cases.FAULTS | fault_cases_running.FAULTS | fault_cases_camera.FAULTS
+FAULTS = (
+    fault_cases.FAULTS
+    | fault_cases_running.FAULTS
+    | fault_cases_camera.FAULTS
+    | fault_cases_hardware.FAULTS
+)
 ANSWERS = {
     "Answers of a memory": fault_cases_running.OUTCOMES,
     "How a run may end": fault_cases_running.ENDINGS,
-    "Notes": fault_cases_running.NOTES,
+    "Notes": fault_cases_running.NOTES | fault_cases_hardware.NOTES,
 }
 
 

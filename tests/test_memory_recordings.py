@@ -27,7 +27,7 @@ DIGESTS = {
 }
 
 every_preset = pytest.mark.parametrize("preset", ["published", "robust"])
-every_backend = pytest.mark.parametrize("backend", ["event", "clocked"])
+every_backend = pytest.mark.parametrize("backend", ["event", "clocked", "spinnaker"])
 every_session = pytest.mark.parametrize("name", list(SESSIONS))
 
 

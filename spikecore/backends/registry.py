@@ -15,6 +15,7 @@ ENTRY_POINT_GROUP = "spikecore.backends"
 _BUILT_IN = {
     "event": "spikecore.backends.event:EventBackend",
     "clocked": "spikecore.backends.clocked:ClockedBackend",
+    "spinnaker": "spikecore_hardware.spinnaker.backend:SpinnakerBackend",
 }
 
 

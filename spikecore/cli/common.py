@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, TypeVar
 
 import click
 
-__all__ = ["Output", "backend_option", "output_options"]
+from spikecore.errors import BackendUnavailable
+
+__all__ = ["Output", "backend_option", "output_options", "plotting"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -62,5 +65,27 @@ def output_options(command: F) -> F:
 
 
 backend_option = click.option(
-    "--backend", default="event", show_default=True, help="Where the spikes run: event, clocked."
+    "--backend",
+    default="event",
+    show_default=True,
+    help="Where the spikes run: event, clocked, spinnaker.",
 )
+
+
+def plotting() -> ModuleType:
+    """Return :mod:`spikecore.plot`.
+
+    Raises
+    ------
+    BackendUnavailable
+        If matplotlib is not installed.
+    """
+    try:
+        from spikecore import plot
+    except ImportError as error:
+        raise BackendUnavailable(
+            "pictures",
+            "need matplotlib, which is not installed",
+            fix="pip install 'spikecore[plot]'",
+        ) from error
+    return plot

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import ModuleType
 
 import click
 import numpy as np
 
-from spikecore.cli.common import Output, backend_option, output_options
-from spikecore.errors import BackendUnavailable
+from spikecore.cli.common import Output, backend_option, output_options, plotting
 from spikecore.files import check_writable
 from spikecore.memory import ContentMemory
 from spikecore.memory.demo import run_demo
@@ -40,7 +38,7 @@ def plot_command(
     if (cue is None) == (fragment is None):
         raise click.UsageError("give either a CUE or --fragment")
     check_writable(out)
-    plot = _plotting()
+    plot = plotting()
     with ContentMemory.open(file, backend=backend) as memory:
         report = (
             memory.recall(cue) if cue is not None else memory.search(fragment, threshold=threshold)
@@ -66,7 +64,7 @@ def plot_command(
 def demo_command(out: Path, seed: int, backend: str, output: Output) -> None:
     """Store pictures, recall them from halves, overwrite one, forget one; draw it all."""
     check_writable(out)
-    plot = _plotting()
+    plot = plotting()
     output.say("storing five pictures, in spikes ...")
     story = run_demo(backend=backend, seed=seed)
     for step in story.steps:
@@ -85,15 +83,3 @@ def demo_command(out: Path, seed: int, backend: str, output: Output) -> None:
             "missing_pixels": int(np.sum([step.missing for step in story.steps])),
         },
     )
-
-
-def _plotting() -> ModuleType:
-    try:
-        from spikecore import plot
-    except ImportError as error:
-        raise BackendUnavailable(
-            "pictures",
-            "need matplotlib, which is not installed",
-            fix="pip install 'spikecore[plot]'",
-        ) from error
-    return plot

@@ -1,0 +1,317 @@
+"""What quantisation, shared scales and delay slots do to a network, before any board is used."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikecore.backends.lowering import Lowered, LoweredProjection, lower
+from spikecore.backends.protocol import Options
+from spikecore.errors import InvalidInput
+from spikecore.inputs import Poisson
+from spikecore.network import Network
+from spikecore.quantities import Hz, Quantity, magnitude
+from spikecore.results import Comparison, Result
+from spikecore.simulate import run
+from spikecore_hardware.board import Board, load_board
+from spikecore_hardware.spinnaker.backend import SpinnakerBackend
+from spikecore_hardware.spinnaker.limits import SpinnakerCapabilities
+from spikecore_hardware.spinnaker.mapping import PopulationMap, map_populations
+from spikecore_hardware.spinnaker.scaling import quantise, weight_step
+
+__all__ = [
+    "ExportCheck",
+    "PopulationCheck",
+    "ProjectionCheck",
+    "SideBySide",
+    "check_export",
+    "compare_with_float",
+]
+
+_LARGEST_SUM = 0xFFFF
+_SIGMAS = 5.0
+_DISTANCE_TAU = 10.0  # ms
+_TOOL_CHAIN_RATE = 30.0 * Hz
+
+
+@dataclass(frozen=True)
+class ProjectionCheck:
+    """What becomes of one projection.
+
+    Attributes
+    ----------
+    name, port : str
+    synapses : int
+    step : float
+        Distance of two weights that can be stored, nA.
+    largest_error, typical_error : float
+        Of the weights, nA: at worst, and root mean square.
+    lost : int
+        Weights that become 0.
+    load : float
+        Largest sum at the receptor (of all its projections, mean and five standard
+        deviations at the stated rates) as a share of what 16 bits hold; above 1 it saturates.
+    longest_delay, slots, too_long : int
+        Ticks; ticks that need no delay extension; synapses beyond all extensions.
+    """
+
+    name: str
+    port: str
+    synapses: int
+    step: float
+    largest_error: float
+    typical_error: float
+    lost: int
+    load: float
+    longest_delay: int
+    slots: int
+    too_long: int
+
+
+@dataclass(frozen=True)
+class PopulationCheck:
+    """How one population lies on cores; memory in bytes, an estimate."""
+
+    name: str
+    neurons: int
+    cores: int
+    neurons_per_core: int
+    dtcm_bytes: int
+
+
+@dataclass(frozen=True)
+class ExportCheck:
+    """A network on a board.
+
+    Attributes
+    ----------
+    board : str
+    cores, board_cores : int
+        Cores for neurons, inputs and delay extensions; cores of one board.
+    refused : tuple of str
+        Why the board cannot run it as it is.
+    """
+
+    board: str
+    cores: int
+    board_cores: int
+    populations: tuple[PopulationCheck, ...]
+    projections: tuple[ProjectionCheck, ...]
+    refused: tuple[str, ...]
+
+    @property
+    def boards(self) -> int:
+        """Number of boards needed, at least."""
+        return -(-self.cores // self.board_cores)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain values."""
+        return asdict(self) | {"boards": self.boards}
+
+
+def check_export(
+    network: Network,
+    *,
+    board: str = "spin5",
+    rate: Quantity = _TOOL_CHAIN_RATE,
+    seed: int = 0,
+) -> ExportCheck:
+    """Check what a board would make of a network, without running it.
+
+    Parameters
+    ----------
+    network : Network
+    board : str
+        ``"spin3"`` or ``"spin5"``.
+    rate : Quantity
+        Spikes per second (rate) of every neuron, for the load of the ring buffers. Inputs
+        of :class:`~spikecore.Poisson` spikes have their own.
+    seed : int
+        Of weights, delays and wiring that are drawn.
+
+    Raises
+    ------
+    UnknownName
+        If there is no such board.
+    InvalidInput
+        If its arithmetic is not mirrored, if a population has other ports than ``"exc"`` and
+        ``"inh"``, or the rate is negative.
+    """
+    described = load_board(board)
+    if described.core is None:
+        raise InvalidInput(
+            "board", "has no mirrored arithmetic", got=board, fix="use 'spin3' or 'spin5'"
+        )
+    hertz = float(magnitude(rate, "rate", "rate", at_least=0.0, single=True))
+    lowered = lower(network, seed)
+    for p in lowered.populations:
+        if p.ports != ("exc", "inh"):
+            raise InvalidInput(
+                f"Population {p.name!r}",
+                "must have the ports 'exc' and 'inh'",
+                got=p.ports,
+                fix="use LIF",
+            )
+    maps = map_populations(lowered, described.core)
+    capabilities: SpinnakerCapabilities = SpinnakerBackend().capabilities()
+    return ExportCheck(
+        board=described.name,
+        cores=_cores(lowered, maps),
+        board_cores=_board_cores(described),
+        populations=tuple(
+            PopulationCheck(
+                m.lowered.name,
+                m.lowered.size,
+                m.layout.cores,
+                m.layout.neurons,
+                m.layout.dtcm_bytes,
+            )
+            for m in maps
+        ),
+        projections=tuple(
+            _projection(c, m, _load(c, m, lowered, hertz)) for m in maps for c in m.incoming
+        ),
+        refused=tuple(capabilities.refusals(lowered, Options())),
+    )
+
+
+def _board_cores(board: Board) -> int:
+    gatherer = 1  # the tool chain keeps one more core on the chip with the network socket
+    return int(board.machine["chips"] * board.machine["application_cores"]) - gatherer
+
+
+def _cores(lowered: Lowered, maps: Sequence[PopulationMap]) -> int:
+    own = dict.fromkeys((start for start, _ in lowered.groups.values()), 1)
+    own |= {m.lowered.start: m.layout.cores for m in maps}
+    extended = {
+        c.source_start
+        for m in maps
+        for c in m.incoming
+        if int(c.delay.max(initial=0)) > m.layout.slots
+    }
+    return sum(own.values()) + sum(own[start] for start in extended)
+
+
+def _projection(c: LoweredProjection, m: PopulationMap, load: float) -> ProjectionCheck:
+    shift = m.shifts[c.port]
+    step = weight_step(shift)
+    weight = np.broadcast_to(np.abs(c.weight), (c.size,))
+    stored = quantise(weight, shift)
+    error = np.abs(stored * step - weight)
+    return ProjectionCheck(
+        name=c.name,
+        port=m.lowered.ports[c.port],
+        synapses=c.size,
+        step=step,
+        largest_error=float(error.max(initial=0.0)),
+        typical_error=float(np.sqrt(np.mean(error**2))) if c.size else 0.0,
+        lost=int(((weight > 0.0) & (stored == 0)).sum()),
+        load=load,
+        longest_delay=int(c.delay.max(initial=0)),
+        slots=m.layout.slots,
+        too_long=int((np.broadcast_to(c.delay, (c.size,)) > m.layout.max_delay).sum()),
+    )
+
+
+def _load(c: LoweredProjection, m: PopulationMap, lowered: Lowered, hertz: float) -> float:
+    """Return the largest expected sum at the receptor of ``c``, as a share of its capacity."""
+    mean, variance = np.zeros(m.lowered.size), np.zeros(m.lowered.size)
+    for p in (p for p in m.incoming if p.port == c.port and p.size):
+        weight = np.broadcast_to(np.abs(p.weight), (p.size,))
+        if p.plasticity is not None:
+            weight = np.maximum(weight, p.plasticity.bounds[1])
+        chance = _rates(p, lowered, hertz)[p.source] * lowered.dt * 1e-3
+        mean += np.bincount(p.target, weight * chance, m.lowered.size)
+        variance += np.bincount(p.target, weight**2 * chance, m.lowered.size)
+    expected = mean + _SIGMAS * np.sqrt(variance)
+    return float(expected.max()) / (_LARGEST_SUM * weight_step(m.shifts[c.port]))
+
+
+def _rates(p: LoweredProjection, lowered: Lowered, hertz: float) -> npt.NDArray[np.float64]:
+    """Return the spikes per second of each source."""
+    for bound in lowered.inputs:
+        source = bound.input.source
+        if lowered.groups[bound.input.name][0] == p.source_start and isinstance(source, Poisson):
+            return np.broadcast_to(np.asarray(source.rate.value), (p.source_size,))
+    return np.full(p.source_size, hertz)
+
+
+@dataclass(frozen=True, eq=False)
+class SideBySide:
+    """A network in floating point and in the chip's arithmetic.
+
+    Attributes
+    ----------
+    floating, fixed : Result
+    comparison : Comparison
+        Missing: spikes of the float run only. Extra: of the mirror only.
+    rates : dict of str to (float, float)
+        Spikes per second and neuron of each population, float and mirror.
+    distance : dict of str to float
+        Squared distance of van Rossum (2001), "A novel spike distance", mean over the
+        neurons, time constant 10 ms. A spike that only one run has adds 0.5 to its neuron.
+    """
+
+    floating: Result
+    fixed: Result
+    comparison: Comparison
+    rates: dict[str, tuple[float, float]]
+    distance: dict[str, float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all figures as plain values."""
+        return {
+            "matched": self.comparison.matched,
+            "missing": len(self.comparison.missing),
+            "extra": len(self.comparison.extra),
+            "first_divergence": self.comparison.first_divergence,
+            "rates": self.rates,
+            "distance": self.distance,
+        }
+
+
+def compare_with_float(
+    network: Network, duration: Quantity, *, seed: int = 0, progress: bool = False
+) -> SideBySide:
+    """Run a network on ``event`` and on the mirror.
+
+    Raises
+    ------
+    CapabilityRefused
+        If the mirror cannot run it.
+    """
+    fixed = run(network, duration, backend="spinnaker", seed=seed, progress=progress)
+    floating = run(network, duration, backend="event", seed=seed, progress=progress)
+    sizes = {p.name: p.size for p in network.populations}
+    seconds = fixed.duration * 1e-3
+    return SideBySide(
+        floating=floating,
+        fixed=fixed,
+        comparison=fixed.compare(floating),
+        rates={
+            name: (
+                len(floating.spikes[name]) / size / seconds,
+                len(fixed.spikes[name]) / size / seconds,
+            )
+            for name, size in sizes.items()
+        },
+        distance={name: _distance(floating, fixed, name, size) for name, size in sizes.items()},
+    )
+
+
+def _distance(one: Result, other: Result, name: str, size: int) -> float:
+    fade = math.exp(-one.dt / _DISTANCE_TAU)
+    apart, total = np.zeros(size), 0.0
+    for t in range(one.ticks):
+        apart *= fade
+        for result, sign in ((one, 1.0), (other, -1.0)):
+            np.add.at(apart, result.spikes[name].between(t, t + 1).neurons, sign)
+        total += float(apart @ apart)
+    # What is left after the end, and the sum made an integral: one spike gives exactly 0.5.
+    total += float(apart @ apart) * fade**2 / (1.0 - fade**2)
+    return total / size * (1.0 - fade**2) / 2.0

@@ -1,0 +1,163 @@
+"""``spikecore export``: what a neuromorphic board would make of a network."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from spikecore.cli.common import Output, output_options, plotting
+from spikecore.errors import FileRefused, InvalidInput, UnknownName
+from spikecore.files import check_writable
+from spikecore.network import Network
+from spikecore.quantities import Hz, ms
+
+if TYPE_CHECKING:
+    from spikecore_hardware.spinnaker.report import ExportCheck, SideBySide
+
+__all__ = ["command"]
+
+REFUSED = 5
+
+
+@click.group("export")
+def command() -> None:
+    """Check networks for neuromorphic boards."""
+
+
+@command.command("check")
+@click.argument("network")
+@click.option("--board", default="spin5", show_default=True, help="spin3 or spin5.")
+@click.option("--rate", default=30.0, show_default=True, help="Spikes per second of each neuron.")
+@click.option("--run", "duration", type=float, help="Run so many ms in float and fixed point.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw both runs into this file.")
+@click.option("--seed", default=0, show_default=True)
+@output_options
+@click.pass_context
+def check_command(
+    ctx: click.Context,
+    network: str,
+    board: str,
+    rate: float,
+    duration: float | None,
+    plot: Path | None,
+    seed: int,
+    output: Output,
+) -> None:
+    """Report what a board's 16-bit weights, shared scales and delay slots do to NETWORK.
+
+    NETWORK is FILE.py:NAME, a Network, or a function that returns one, in a Python file.
+    Exit status 5 if the board cannot run it; all reasons are listed.
+
+    Example: spikecore export check model.py:network --run 1000
+    """
+    from spikecore_hardware.spinnaker.report import check_export, compare_with_float
+
+    if plot is not None:
+        if duration is None:
+            raise click.UsageError("--plot needs --run")
+        check_writable(plot)
+    found = load_network(network)
+    report = check_export(found, board=board, rate=rate * Hz, seed=seed)
+    _tables(report, output)
+    both = None
+    if duration is not None and not report.refused:
+        both = compare_with_float(found, duration * ms, seed=seed, progress=not output.quiet)
+        if plot is not None:
+            _draw(both, plot)
+    data = report.as_dict() | ({"run": both.as_dict()} if both else {})
+    output.answer("\n".join(_lines(report, both)), data)
+    if report.refused:
+        ctx.exit(REFUSED)
+
+
+def load_network(place: str) -> Network:
+    """Return the network called NAME in a Python file, given FILE.py:NAME.
+
+    Raises
+    ------
+    FileRefused
+        If the file does not exist or cannot be run.
+    UnknownName
+        If it defines no such name.
+    InvalidInput
+        If that is not a network, or no name is given.
+    """
+    file, _, name = place.rpartition(":")
+    if not file:
+        raise InvalidInput("NETWORK", "must be FILE.py:NAME", got=place, fix="e.g. model.py:net")
+    if not Path(file).is_file():
+        raise FileRefused(file, "does not exist", fix="check the path")
+    try:
+        names = runpy.run_path(file)
+    except Exception as error:
+        raise FileRefused(
+            file,
+            "cannot be run",
+            got=f"{type(error).__name__}: {error}",
+            fix=f"python {file} shows where",
+        ) from error
+    if name not in names:
+        raise UnknownName(file, name, [n for n in names if not n.startswith("_")])
+    found = names[name]
+    if callable(found):
+        found = found()
+    if not isinstance(found, Network):
+        raise InvalidInput(
+            place,
+            "must be a Network",
+            got=type(found).__name__,
+            fix="name a Network, or a function that makes one",
+        )
+    return found
+
+
+def _tables(report: ExportCheck, output: Output) -> None:
+    output.table(
+        f"{report.board}: {report.cores} of {report.board_cores} cores",
+        ["population", "neurons", "cores", "per core", "memory"],
+        [
+            [p.name, *map(str, (p.neurons, p.cores, p.neurons_per_core)), f"{p.dtcm_bytes} B"]
+            for p in report.populations
+        ],
+    )
+    output.table(
+        "projections",
+        ["projection", "synapses", "step nA", "worst error", "typical", "lost", "load", "delay"],
+        [
+            [
+                p.name,
+                str(p.synapses),
+                *(f"{value:.3g}" for value in (p.step, p.largest_error, p.typical_error)),
+                str(p.lost),
+                f"{p.load:.0%}",
+                f"{p.longest_delay} of {p.slots}" + (f", {p.too_long} cut" if p.too_long else ""),
+            ]
+            for p in report.projections
+        ],
+    )
+
+
+def _lines(report: ExportCheck, both: SideBySide | None) -> list[str]:
+    lines = [f"needs {report.boards} board(s)"] if report.boards > 1 else []
+    lines += [
+        f"may saturate: {p.name} ({p.load:.0%} of 16 bits)"
+        for p in report.projections
+        if p.load > 1
+    ]
+    if both is not None:
+        lines.append(f"mirror against event: {both.comparison}")
+        lines += [
+            f"{name}: {floating:.3g} and {fixed:.3g} Hz (float, fixed), distance "
+            f"{both.distance[name]:.3g}"
+            for name, (floating, fixed) in both.rates.items()
+        ]
+    lines += [f"refused: {reason}" for reason in report.refused]
+    return lines or ["nothing is lost but precision"]
+
+
+def _draw(both: SideBySide, path: Path) -> None:
+    plot = plotting()
+    plot.save(plot.divergence(both.floating, both.fixed, "float (+) and fixed point (x)"), path)

@@ -1,0 +1,189 @@
+"""What SpiNNaker cannot do, or would do differently without a word: rows of docs/errors.md."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from spikecore import (
+    LIF,
+    Alpha,
+    Exponential,
+    Hz,
+    Input,
+    LinearUnit,
+    MOhm,
+    Network,
+    OneToOne,
+    Pairs,
+    PairSTDP,
+    Population,
+    Projection,
+    Simulation,
+    Train,
+    ms,
+    mV,
+    nA,
+    run,
+)
+from spikecore.cli.export import load_network
+from spikecore.units import Port
+from spikecore_hardware.spinnaker.report import check_export
+
+UNIT = LIF(step="spinnaker")
+RULE = PairSTDP(w_max=6 * nA)
+
+
+def refuse(*projections, unit=UNIT, dt=1.0, sizes=(4, 4), **options):
+    """Try to run on the mirror."""
+    parts = [Input("in", sizes[0]), Population("n", sizes[1], unit, **options)]
+    network = Network([*parts, *projections], dt=dt * ms)
+    return Simulation(network, backend="spinnaker")
+
+
+def wired(weight=1.0, delay=1.0, pre=(0, 1), post=(0, 1), name="in->n", **options):
+    wiring = Pairs(np.array(pre), np.array(post), duplicates=True)
+    return Projection("in", "n", wiring, weight * nA, delay * ms, name=name, **options)
+
+
+def set_weights(weight):
+    refuse(wired(weight=np.array([1.5, 1.5]))).set_weights("in->n", weight)
+
+
+def far(delays, **options):
+    """Synapses of one projection, one with each of these delays."""
+    count = np.arange(len(delays))
+    return wired(delay=np.array(delays, float), pre=count, post=count, **options)
+
+
+def model(text, name="net"):
+    Path("model.py").write_text(text)
+    return load_network(f"model.py:{name}")
+
+
+def check(unit=UNIT, **options):
+    return check_export(Network([Population("n", 1, unit)]), **options)
+
+
+def integrator():
+    one = np.ones(1)
+    return LinearUnit(
+        name="integrator",
+        states=("v",),
+        dimensions=("voltage",),
+        A=np.zeros((1, 1, 1)),
+        b=np.zeros((1, 1)),
+        rest=np.zeros((1, 1)),
+        ports={"in": Port("v", "voltage")},
+        h=one,
+        threshold=one,
+        reset={"v": 0 * one},
+        refractory=one,
+    )
+
+
+FAULTS = {
+    "SpiNNaker": {
+        "the step rule of other simulators": lambda: refuse(unit=LIF()),
+        "alpha synapses": lambda: refuse(unit=replace(UNIT, synapse=Alpha())),
+        "single precision": lambda: Simulation(
+            Network([Population("n", 1, UNIT)]), backend="spinnaker", precision="float32"
+        ),
+        "a tick of a fraction of a microsecond": lambda: refuse(dt=0.0125),
+        "a parameter beyond the range": lambda: refuse(unit=replace(UNIT, v_rest=-70000 * mV)),
+        "a parameter below the resolution": lambda: refuse(
+            unit=replace(UNIT, resistance=2e6 * MOhm)
+        ),
+        "a resistance beyond the range": lambda: refuse(unit=replace(UNIT, resistance=1e5 * MOhm)),
+        "an initial value beyond the range": lambda: refuse(initial={"v": -70000 * mV}),
+        "a synapse that is too slow": lambda: refuse(
+            unit=replace(UNIT, synapse=Exponential(963.76 * ms))
+        ),
+        "a refractory period that the chip would lengthen": lambda: refuse(
+            unit=replace(UNIT, refractory=0.9 * ms), dt=0.3
+        ),
+        "a negative weight": lambda: refuse(wired(weight=np.array([1.0, -2.0]))),
+        "a weight that is too small beside others": lambda: refuse(
+            wired(weight=np.array([1000.0, 0.001]))
+        ),
+        "a weight that is too large": lambda: refuse(wired(weight=70000.0)),
+        "a delay that is too long": lambda: refuse(wired(delay=20000.0)),
+        "long delays between cores of different sizes": lambda: refuse(
+            far([*range(1, 100), 200, 300], name="in->n"), sizes=(200, 101)
+        ),
+        "plastic synapses with delays of 2, 4, 8 ... ticks, the longest": lambda: refuse(
+            wired(delay=4.0, plasticity=RULE)
+        ),
+        "two learning rules for one population": lambda: refuse(
+            wired(plasticity=RULE),
+            wired(plasticity=PairSTDP(w_max=5 * nA), name="other"),
+        ),
+        "a form of STDP that the chip does not have": lambda: refuse(
+            wired(plasticity=replace(RULE, pairing="nearest", coincidence="ignore"))
+        ),
+        "a negative bound": lambda: refuse(wired(plasticity=replace(RULE, w_min=-1 * nA))),
+        "an amplitude beyond the range": lambda: refuse(
+            wired(plasticity=replace(RULE, A_plus=1e5 * nA))
+        ),
+        "a learning window that fills the memory of a core": lambda: refuse(
+            wired(plasticity=replace(RULE, tau_plus=5000 * ms))
+        ),
+        "many synapses between two neurons": lambda: refuse(wired(pre=[0] * 300, post=[0] * 300)),
+        "a new weight beyond the scale of its receptor": lambda: set_weights([1.0, 9.0]),
+        "a new weight below it": lambda: set_weights([1.0, 1e-5]),
+        "several of these at once": lambda: refuse(
+            Projection("in", "n", OneToOne(), -1 * nA, 20000 * ms)
+        ),
+    },
+    "Checking an export": {
+        "a network without its name": lambda: load_network("model.py"),
+        "a file that is not there": lambda: load_network("absent.py:net"),
+        "a file with a mistake in it": lambda: model("net = 1 / 0"),
+        "a name that the file does not have": lambda: model("network = 1", "netwrk"),
+        "something else than a network": lambda: model("net = 1"),
+        "a board that does not exist": lambda: check(board="spin4"),
+        "a board that is not mirrored": lambda: check(board="spinnaker2"),
+        "a negative rate": lambda: check(rate=-1 * Hz),
+        "neurons with other ports": lambda: check(unit=integrator()),
+    },
+}
+
+
+def notes(*parts, duration=10.0):
+    return "; ".join(run(Network(parts), duration * ms, backend="spinnaker").notes)
+
+
+def burst(count, weight, longest):
+    """Sources that fire at once; where delays differ, the tool chain expects few of them."""
+    delay = np.where(np.arange(count) == 0, longest, 1.0)
+    return notes(
+        Input("in", count, Train(np.full(count, 3.0) * ms, np.arange(count))),
+        Population("n", 1, UNIT),
+        Projection(
+            "in", "n", Pairs(np.arange(count), np.zeros(count, int)), weight * nA, delay * ms
+        ),
+    )
+
+
+NOTES = {
+    "sums of weights beyond 16 bits (`spinnaker`)": lambda: burst(100, 1.0, 2.0),
+    "results beyond 32 bits (`spinnaker`)": lambda: burst(2, 60000.0, 1.0),
+    "a learning window that is not the chip's (`spinnaker`)": lambda: notes(
+        Input("in", 4), Population("n", 4, UNIT), wired(plasticity=RULE)
+    ),
+    "learning neurons with many delay slots (`spinnaker`)": lambda: notes(
+        Input("in", 2),
+        Population("n", 256, UNIT),
+        Projection(
+            "in",
+            "n",
+            Pairs(np.array([0, 1]), np.array([0, 1])),
+            1 * nA,
+            np.array([1.0, 31.0]) * ms,
+            plasticity=replace(RULE, window="table2048"),
+        ),
+        duration=40.0,
+    ),
+}

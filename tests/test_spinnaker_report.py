@@ -1,0 +1,192 @@
+"""What the report says of a network before any board is used, against closed forms and runs."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from spikecore import (
+    LIF,
+    AllToAll,
+    Hz,
+    Input,
+    Network,
+    OneToOne,
+    Pairs,
+    PairSTDP,
+    Poisson,
+    Population,
+    Projection,
+    Result,
+    ms,
+    nA,
+)
+from spikecore.cli import main
+from spikecore.events import Spikes
+from spikecore_hardware.spinnaker import report
+from spikecore_hardware.spinnaker.report import check_export, compare_with_float
+
+UNIT = LIF(step="spinnaker")
+
+
+def network(*projections, sources=10, size=10, source=None):
+    return Network([Input("in", sources, source), Population("n", size, UNIT), *projections])
+
+
+def wired(weight, delay=1.0, count=10, **options):
+    index = np.arange(count)
+    return Projection("in", "n", Pairs(index, index), weight * nA, delay * ms, **options)
+
+
+def test_errors_of_weights():
+    weight = np.array([0.3, 0.25, 2.5 * 2**-15, 0.0, *np.full(6, 0.5)])
+    (found,) = check_export(network(wired(weight))).projections
+    assert found.step == 2**-15
+    errors = np.abs(weight * 2**15 - np.rint(weight * 2**15)) / 2**15
+    assert found.largest_error == pytest.approx(0.5 * 2**-15)  # 2.5 steps become 2
+    assert found.typical_error == pytest.approx(math.sqrt(np.mean(errors**2)))
+    assert found.lost == 0
+
+
+def test_lost_weights_are_counted_and_refused():
+    checked = check_export(network(wired(np.array([1000.0, *np.full(9, 0.001)]))))
+    (found,) = checked.projections
+    assert (found.step, found.lost) == (2**-5, 9)
+    assert len(checked.refused) == 1
+    assert "first at index 1, 9 in all" in checked.refused[0]
+
+
+@pytest.mark.parametrize(
+    ("source", "rate", "hertz"), [(None, 80 * Hz, 80), (Poisson(200 * Hz), 80 * Hz, 200)]
+)
+def test_load_is_mean_and_five_deviations_over_what_16_bits_hold(source, rate, hertz):
+    made = network(Projection("in", "n", AllToAll(), 0.7 * nA, 1 * ms), source=source)
+    (found,) = check_export(made, rate=rate).projections
+    arrivals = 10 * hertz * 1e-3
+    expected = 0.7 * (arrivals + 5 * math.sqrt(arrivals))
+    assert found.load == pytest.approx(expected / (65535 * found.step))
+
+
+def test_load_counts_all_projections_of_a_receptor_and_plastic_weights_as_largest():
+    rule = PairSTDP(w_max=3 * nA, window="table2048")
+    both = (wired(0.5, name="static"), wired(0.0, name="plastic", plasticity=rule))
+    static, plastic = check_export(network(*both), rate=10 * Hz).projections
+    expected = (0.5 + 3) * 0.01 + 5 * math.sqrt((0.25 + 9) * 0.01)
+    assert static.load == plastic.load == pytest.approx(expected / (65535 * static.step))
+
+
+def test_a_load_above_one_does_saturate():
+    delay = np.tile([1.0, 2.0], 200)
+    index = np.arange(400)
+    fast = Network(
+        [
+            Input("in", 400, Poisson(500 * Hz)),
+            Population("n", 1, UNIT),
+            Projection("in", "n", Pairs(index, 0 * index), 0.1 * nA, delay * ms),
+        ]
+    )
+    (found,) = check_export(fast).projections
+    assert found.load > 1
+    assert compare_with_float(fast, 100 * ms).fixed.counters["saturated"] > 0
+
+
+def test_cores_of_neurons_inputs_and_delay_extensions():
+    assert check_export(network(sources=1000, size=600)).cores == 1 + 3
+    near = network(Projection("in", "n", OneToOne(), 1 * nA, 32 * ms), sources=600, size=600)
+    assert check_export(near).cores == 1 + 3
+    far = network(
+        Projection("n", "n", OneToOne(), 1 * nA, 33 * ms), sources=1, size=600
+    )  # 256 neurons on a core leave 32 slots
+    checked = check_export(far)
+    assert checked.cores == 1 + 3 + 3
+    assert (checked.board_cores, checked.boards) == (48 * 16 - 1, 1)
+    small = check_export(network(size=17_000), board="spin3")
+    assert (small.cores, small.board_cores, small.boards) == (68, 63, 2)
+
+
+def test_delays_beyond_all_extensions_are_counted():
+    delay = np.array([1.0, 2.0, *np.full(8, 5000.0)])
+    (found,) = check_export(network(wired(delay=delay, weight=1.0))).projections
+    assert (found.longest_delay, found.slots, found.too_long) == (5000, 512, 8)
+
+
+def result_of(times):
+    spikes = Spikes(np.array(times, np.int64), np.zeros(len(times), np.int64))
+    return Result({"n": spikes}, {}, {}, 200, 1.0, "complete")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ([10, 50], [10, 50], 0.0),
+        ([10, 50], [10], 0.5),
+        ([10], [13], 1 - math.exp(-0.3)),
+        ([199], [], 0.5),  # what is left at the end counts in full
+    ],
+)
+def test_distance_of_van_rossum(one, other, expected):
+    found = report._distance(result_of(one), result_of(other), "n", 1)
+    assert found == pytest.approx(expected)
+
+
+MODEL = """
+from spikecore import *
+unit = LIF(resistance=20 * MOhm, step="spinnaker")
+def network():
+    source = Input("in", 20, Poisson(100 * Hz))
+    return Network([source, Population("n", 30, unit),
+                    Projection("in", "n", AllToAll(), 0.2 * nA, 1 * ms)])
+bad = Network([Population("n", 1, LIF())])
+"""
+
+
+@pytest.fixture
+def cli(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.py").write_text(MODEL)
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as exit_:
+            main(["export", "check", *arguments])
+        captured = capsys.readouterr()
+        return exit_.value.code, captured.out, captured.err
+
+    return call
+
+
+def test_command_line_prints_a_row_for_each_projection_and_compares(cli, tmp_path):
+    status, out, _ = cli("model.py:network", "--run", "200", "--plot", "runs.png", "-q")
+    assert status == 0
+    assert "in->n" in out
+    assert "2 of 767 cores" in out
+    assert "mirror against event: " in out
+    assert (tmp_path / "runs.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_command_line_as_json(cli):
+    status, out, _ = cli("model.py:network", "--run", "100", "--board", "spin3", "--json")
+    data = json.loads(out)
+    assert status == 0
+    assert (data["board"], data["cores"], data["boards"]) == ("SpiNN-3", 2, 1)
+    assert data["projections"][0]["synapses"] == 600
+    assert data["run"]["matched"] > 200
+    assert data["run"]["rates"]["n"][1] > 0
+
+
+def test_command_line_lists_what_is_refused(cli):
+    status, out, _ = cli("model.py:bad", "--run", "100")
+    assert status == 5
+    assert "refused: population 'n': step rule 'exact' is not supported" in out
+
+
+def test_command_line_without_losses(cli):
+    assert cli("model.py:network", "-q")[1].endswith("nothing is lost but precision\n")
+
+
+def test_a_plot_needs_a_run(cli):
+    status, _, err = cli("model.py:network", "--plot", "runs.png")
+    assert status == 2
+    assert "--plot needs --run" in err
