@@ -49,7 +49,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--movies", type=int, default=200)
     parser.add_argument("--steps", type=int, default=PAPER.recipe.steps)
-    parser.add_argument("--out", type=Path, default=Path("."), help="where kernels go")
+    parser.add_argument("--out", type=Path, default=Path(), help="where kernels go")
     arguments = parser.parse_args()
     torch.backends.cuda.matmul.allow_tf32 = True
     globals()[arguments.what](arguments)
@@ -93,19 +93,28 @@ def ship(arguments):
     begun, device = time.perf_counter(), arguments.device
     scenes = LadderScenes.of(load_images(arguments.images), device)
     note(begun, "scenes ready")
-    other = replace(scenes, banks=LadderScenes.of(load_images(arguments.images)[:, ::-1].copy(), device).banks)
+    other = replace(
+        scenes, banks=LadderScenes.of(load_images(arguments.images)[:, ::-1].copy(), device).banks
+    )
     runs = []
     for seed in range(arguments.seeds):
         kernel, seconds, losses = trained(LADDER.with_seed(seed), scenes, device)
         kernel.save(arguments.out / f"ladder_{seed}.npz")
-        runs.append({"seed": seed, "seconds": seconds, "synapses": kernel.synapses,
-                     "losses": losses, "held_out": held_out_loss(kernel, other, device)})
+        runs.append(
+            {
+                "seed": seed,
+                "seconds": seconds,
+                "synapses": kernel.synapses,
+                "losses": losses,
+                "held_out": held_out_loss(kernel, other, device),
+            }
+        )
         note(begun, {k: v for k, v in runs[-1].items() if k != "losses"})
     best = min(runs, key=lambda run: run["held_out"]["pooled"])
     write_json("motion_ship.json", {"machine": card(device), "runs": runs, "best": best["seed"]})
 
 
-def test_movies(bank, count, switch, seed=77):
+def movies_of(bank, count, switch, seed=77):
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     scenes = NaturalScenes(bank, SHAPE, switch)
@@ -115,7 +124,9 @@ def test_movies(bank, count, switch, seed=77):
 def banks(arguments):
     pictures = whiten(load_images(arguments.images))
     split = len(pictures) * 4 // 5
-    return ImageBank(pictures[:split], arguments.device), ImageBank(pictures[split:], arguments.device)
+    return ImageBank(pictures[:split], arguments.device), ImageBank(
+        pictures[split:], arguments.device
+    )
 
 
 def paper(arguments):
@@ -123,12 +134,17 @@ def paper(arguments):
     begun, device = time.perf_counter(), arguments.device
     seen, unseen = banks(arguments)
     scenes = NaturalScenes(seen)
-    constant = test_movies(unseen, arguments.movies, 0.0)
-    switching = test_movies(unseen, arguments.movies // 2, 1 / 24, 78)
+    constant = movies_of(unseen, arguments.movies, 0.0)
+    switching = movies_of(unseen, arguments.movies // 2, 1 / 24, 78)
     density = float(np.mean([m.events.abs().float().mean().cpu() for m in constant])) / 2
     note(begun, "test movies ready, density", round(density, 3))
-    results = {"machine": card(device), "density": density, "movies": arguments.movies,
-               "images": [len(seen), len(unseen)], "seeds": []}
+    results = {
+        "machine": card(device),
+        "density": density,
+        "movies": arguments.movies,
+        "images": [len(seen), len(unseen)],
+        "seeds": [],
+    }
 
     def accuracy(kernel):
         return score(kernel, constant, device, 4).movie
@@ -136,8 +152,12 @@ def paper(arguments):
     for seed in range(arguments.seeds):
         plan = replace(PAPER, recipe=replace(PAPER.recipe, steps=arguments.steps)).with_seed(seed)
         kernel, seconds, _ = trained(plan, scenes, device)
-        found = {"seed": seed, "seconds": seconds, "constant": asdict(score(kernel, constant, device, 4)),
-                 "switching": asdict(score(kernel, switching, device, 4))}
+        found = {
+            "seed": seed,
+            "seconds": seconds,
+            "constant": asdict(score(kernel, constant, device, 4)),
+            "switching": asdict(score(kernel, switching, device, 4)),
+        }
         factors = FACTORS if seed == 0 else (31, 115, 310, 670)
         found["pruned"] = {str(f): accuracy(kernel.pruned(f)) for f in factors}
         kernel.save(arguments.out / f"paper_{seed}.npz")
@@ -193,7 +213,9 @@ def clouds(arguments):
             options = {name: value} | ({"bandwidth": value} if name == "frequency" else {})
             row = {"value": value}
             for free in (False, True):
-                row["aperture" if free else "across"] = cloud_score(kernel, options, free, arguments)
+                row["aperture" if free else "across"] = cloud_score(
+                    kernel, options, free, arguments
+                )
             rows.append(row)
         results["scans"][name] = rows
         note(begun, name, [(round(r["value"], 3), r["across"], r["aperture"]) for r in rows])
@@ -207,8 +229,9 @@ def cloud_score(kernel, options, free, arguments):
     for _ in range(0, arguments.movies // 5, 5):
         chosen = torch.randint(36, (5,), generator=generator)
         angle = torch.rand(5, generator=generator) * 2 * np.pi if free else None
-        movie = motion_clouds(velocities[chosen].to(arguments.device), SHAPE, generator,
-                              orientation=angle, **options)
+        movie = motion_clouds(
+            velocities[chosen].to(arguments.device), SHAPE, generator, orientation=angle, **options
+        )
         change = movie[:, 1:] - movie[:, :-1]
         events = difference_events(movie, change.flatten(1).std(1))
         labels = torch.nn.functional.one_hot(chosen, 36).float()[:, None].expand(5, SHAPE[0], 36)
@@ -236,8 +259,12 @@ def speed(arguments):
 
     kernel = DelayKernel.initial(36)
     large = NaturalScenes(bank, SHAPE)
-    sampled = Trainer(large, Recipe(steps=10**6, movies=16, reuse=16, voxels=16384, gated=False,
-                                    background=1.0), kernel, device=device)
+    sampled = Trainer(
+        large,
+        Recipe(steps=10**6, movies=16, reuse=16, voxels=16384, gated=False, background=1.0),
+        kernel,
+        device=device,
+    )
     found["sampled_16384_of_a_movie_ms"] = timed(lambda: sampled.run(until=sampled.step + 1), 160)
     note(begun, found)
     layer = DelayConv(kernel).to(device)

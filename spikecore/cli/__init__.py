@@ -30,15 +30,15 @@ class _LazyGroup(click.Group):
         return command
 
 
-_COMMANDS = ("export", "memory")
+_COMMANDS = ("export", "memory", "motion")
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(spikecore.__version__, prog_name="spikecore")
 def root() -> None:
-    """Spiking memories that store, recall and forget real content.
+    """Spiking memories that store, recall and forget; motion from event cameras.
 
-    Start with: spikecore memory demo
+    Start with: spikecore memory demo, or spikecore motion detect FILE
     """
 
 

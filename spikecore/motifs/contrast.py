@@ -36,11 +36,12 @@ def _sharpness(
         image[b, a + 1] += fu * (1.0 - fv)
         image[b + 1, a] += (1.0 - fu) * fv
         image[b + 1, a + 1] += fu * fv
-    total, squares = 1e-9, 0.0
+    total: Any = 1e-9
+    squares: Any = 0.0
     for value in counts.ravel():
         total += value
         squares += value * value
-    return squares / total
+    return float(squares / total)
 
 
 @njit(cache=True, nogil=True)

@@ -143,8 +143,7 @@ class DenseLayer(KernelLayer):
             volume[polarity[part], when, events.y[part], events.x[part]] = True
             found = self._layer(torch.as_tensor(volume)[None])[0]
             t, y, x = (
-                torch.as_tensor(a.astype(np.int64))
-                for a in (when, events.y[part], events.x[part])
+                torch.as_tensor(a.astype(np.int64)) for a in (when, events.y[part], events.x[part])
             )
             evidence[part] = found[:, t, y, x].T.numpy()
             self._before = volume[:, length:]

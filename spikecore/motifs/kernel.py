@@ -89,6 +89,9 @@ class DelayKernel:
         Divisive normalisation: evidence before the bias is multiplied by
         ``(half / (half + n))**gamma``, n being the events within the mask's window.
         ``gamma=0`` switches it off.
+    votes : float
+        How many independent events the mean log posterior of many counts as, when the
+        answers of a region are combined; neighbours see the same edge.
     directions, speeds : ndarray of float64, shape (C,), optional
         What the classes stand for: direction of motion (rad, x right and y down, so
         positive is clockwise on screen) and speed (pixels a tick). NaN for classes that
@@ -108,6 +111,7 @@ class DelayKernel:
     polarity: str = "invariant"
     gamma: float = 0.0
     half: float = 20.0
+    votes: float = 10.0
     directions: npt.NDArray[np.float64] | None = None
     speeds: npt.NDArray[np.float64] | None = None
 
@@ -143,11 +147,11 @@ class DelayKernel:
         for name in ("weights", "bias"):
             values = getattr(self, name).ravel()
             require(values, np.isfinite(values), f"DelayKernel.{name}", "must be finite")
-        if not (self.gamma >= 0.0 and self.half > 0.0):
+        if not (self.gamma >= 0.0 and self.half > 0.0 and self.votes > 0.0):
             raise InvalidInput(
                 "DelayKernel",
-                "needs gamma of at least 0 and half above 0",
-                got=f"gamma={self.gamma}, half={self.half}",
+                "needs gamma of at least 0, half and votes above 0",
+                got=f"gamma={self.gamma}, half={self.half}, votes={self.votes}",
                 fix="gamma=0 switches the normalisation off",
             )
 
@@ -241,6 +245,16 @@ class DelayKernel:
         kept = np.where(size >= threshold, self.weights, np.float32(0.0))
         return replace(self, weights=kept)
 
+    def scaled(self, factor: float) -> DelayKernel:
+        """Return the kernel with all evidence multiplied by ``factor``, votes divided by it.
+
+        Answers of regions stay the same; the posterior of single events becomes sharper.
+        """
+        by = np.float32(factor)
+        return replace(
+            self, weights=self.weights * by, bias=self.bias * by, votes=self.votes / factor
+        )
+
     def shortened(self, delays: int) -> DelayKernel:
         """Return the kernel with the weights of only its ``delays`` shortest delays.
 
@@ -267,7 +281,7 @@ class DelayKernel:
         for name in ("directions", "speeds"):
             if getattr(self, name) is not None:
                 arrays[name] = getattr(self, name)
-        meta = {"polarity": self.polarity, "gamma": self.gamma, "half": self.half}
+        meta = {n: getattr(self, n) for n in ("polarity", "gamma", "half", "votes")}
         write_archive(path, FORMAT, meta, arrays)
 
     @classmethod
@@ -287,6 +301,7 @@ class DelayKernel:
                 str(meta["polarity"]),
                 float(meta["gamma"]),
                 float(meta["half"]),
+                float(meta["votes"]),
                 arrays.get("directions"),
                 arrays.get("speeds"),
             )

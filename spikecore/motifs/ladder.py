@@ -7,7 +7,7 @@ same kernel covers 8 to 1,260 pixels a second; where the tick does not fit the s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,8 @@ __all__ = ["TICKS", "LadderSums", "MotionSpikes", "Velocity", "decode", "shipped
 TICKS = (500, 1000, 2000, 4000, 8000, 16000, 32000)
 """Rungs of the ladder, us."""
 
-VOTES, VOXELS_A_VOTE = 10.0, 12.0
-"""The mean log posterior of many events counts as at most so many independent ones, and
-one for every so many events: neighbours see the same edge."""
+FULL_VOTES = 120
+"""Events from which a region has all of the kernel's votes; a single event has one."""
 
 DIRECTION_POWER, SPEED_POWER = 2, 4
 """How much a rung that agrees with itself counts more than one that does not."""
@@ -123,6 +122,10 @@ class LadderSums:
         Output events.
     voxels, read : int
         Over all rungs: distinct voxels, and how many were read.
+    complete : bool
+        False if the sweep was stopped.
+    reached : int
+        Events taken in.
     """
 
     log_posterior: FloatArray
@@ -136,7 +139,7 @@ class LadderSums:
     voxels: int = 0
     read: int = 0
     complete: bool = True
-    reached: int = field(default=0)
+    reached: int = 0
 
     def over(self, window: int) -> LadderSums:
         """Return the sums of ``window`` successive time bins, at each bin."""
@@ -144,19 +147,14 @@ class LadderSums:
 
         def moving(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
             total = np.concatenate([np.zeros_like(values[:1]), np.cumsum(values, 0)])
-            return total[window:] - total[:-window]
+            difference: npt.NDArray[Any] = total[window:] - total[:-window]
+            return difference
 
-        from dataclasses import replace
-
-        return replace(
-            self, log_posterior=moving(self.log_posterior), counts=moving(self.counts)
-        )
+        return replace(self, log_posterior=moving(self.log_posterior), counts=moving(self.counts))
 
     def velocity(self, axes: tuple[int, ...] = ()) -> Velocity:
         """Return the motion of each bin and cell, those along ``axes`` taken together."""
-        return decode(
-            self.log_posterior.sum(axes), self.counts.sum(axes), self.ticks, self.kernel
-        )
+        return decode(self.log_posterior.sum(axes), self.counts.sum(axes), self.ticks, self.kernel)
 
 
 def decode(
@@ -199,7 +197,7 @@ def decode(
             "kernel", "has no motions as classes", fix="train it with spikecore motion train"
         )
     n = counts[..., None]
-    votes = np.clip(n / VOXELS_A_VOTE, 1.0, VOTES)
+    votes = 1.0 + (kernel.votes - 1.0) * np.minimum(1.0, n / FULL_VOTES)
     logits = votes * log_posterior / np.maximum(n, 1)
     q = np.exp(logits - logits.max(-1, keepdims=True))
     q = np.where(n > 0, q / q.sum(-1, keepdims=True), 0.0)
@@ -265,7 +263,8 @@ def sweep(
     bin: int = 50_000,
     cell: int | None = None,
     reads: int | None = 4_000,
-    sure: float = 0.5,
+    sure: float = 0.25,
+    read_from: int | None = None,
     on_progress: OnProgress = lambda _done: None,
     stop: StopRequest | None = None,
 ) -> LadderSums:
@@ -290,6 +289,9 @@ def sweep(
         taken in. None reads every event.
     sure : float
         Posterior from which an event gives an output spike.
+    read_from : int, optional
+        Take events before this time (us) in, but do not read them: a lead-in. Default: all
+        but the first ticks are read.
     on_progress : callable
         Told the number of events done.
     stop : StopRequest, optional
@@ -309,7 +311,7 @@ def sweep(
         raise InvalidInput("sure", "must lie above 0 and not above 1", got=sure)
     if cell is None:
         cell = max(8, -(-max(events.width, events.height) // 8))
-    job = _Sweep(events, kernel, ticks, bin, cell, reads, sure)
+    job = _Sweep(events, kernel, ticks, bin, cell, reads, sure, read_from)
     layers = [make_layer(backend, kernel, events.width, events.height, tick) for tick in ticks]
     for number in range(job.bins):
         for rung, layer in enumerate(layers):
@@ -332,6 +334,7 @@ class _Sweep:
         cell: int,
         reads: int | None,
         sure: float,
+        read_from: int | None,
     ) -> None:
         self.kernel, self.ticks, self.cell = kernel, ticks, cell
         self.length, self.reads, self.sure = length, reads, sure
@@ -349,6 +352,9 @@ class _Sweep:
         place = (self.events.y // cell).astype(np.int32) * self.grid[1] + self.events.x // cell
         bins = (times // length).astype(np.int32)
         self.cells = (bins * (self.grid[0] * self.grid[1]) + place).astype(np.int32)
+        self.lead_in = read_from is not None
+        if read_from is not None:
+            self.cells[times < read_from - self.start] = -1
         total = self.bins * self.grid[0] * self.grid[1]
         self.sums = [Sums.zeros(total, kernel.classes) for _ in ticks]
         self.confidence = np.zeros(times.size, np.float32)
@@ -365,7 +371,7 @@ class _Sweep:
         part = self.events.where(slice(low, high))
         tick = self.ticks[rung]
         cells = self.cells[low:high]
-        if number == 0:
+        if number == 0 and not self.lead_in:
             cold = min(COLD_TICKS, int(self.events.t[-1]) // tick // 3)
             cells = np.where(part.t // tick >= cold, cells, -1).astype(np.int32)
         every = 1 if self.reads is None else max(1, -(-len(part) // self.reads))

@@ -23,7 +23,7 @@ def need_torch(device: str = "cpu") -> None:
         )
     import torch
 
-    if device.split(":")[0] == "cuda" and not torch.cuda.is_available():
+    if device.split(":", maxsplit=1)[0] == "cuda" and not torch.cuda.is_available():
         raise BackendUnavailable(
             "device 'cuda'",
             "torch sees no GPU here",

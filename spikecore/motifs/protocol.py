@@ -62,8 +62,11 @@ def score(kernel: DelayKernel, movies: list[Movies], device: str = "cpu", batch:
             top.append(by_step)
             mean.append(evidence.mean((3, 4)).argmax(1) == truth[:, skip:])
             settled.append(by_step[_steady(truth, skip)])
-    share = [float(torch.cat([w.flatten() for w in s]).float().mean()) for s in (whole, top, mean, settled)]
-    return Score(*share, movies=sum(len(group.events) for group in movies))
+    movie, step, step_mean, steady = (
+        float(torch.cat([part.flatten() for part in parts]).float().mean())
+        for parts in (whole, top, mean, settled)
+    )
+    return Score(movie, step, step_mean, steady, sum(len(group.events) for group in movies))
 
 
 def _pooled(evidence: Tensor, best: Tensor, axes: tuple[int, ...]) -> Tensor:

@@ -32,6 +32,9 @@ MARGIN = 6
 """A path stays so many pixels inside the image."""
 
 
+HALF = 0.5
+"""Share of movies whose pixels are slow to follow."""
+
 CHUNK = 16
 """Windows are read for so many movies at a time: each needs its image in full precision."""
 
@@ -43,7 +46,7 @@ class Movies:
     Attributes
     ----------
     events : Tensor of int8, shape (B, T, H, W)
-        +1 ON, -1 OFF, 0 none.
+        +1 ON, -1 OFF, 0 none, 2 both.
     labels : Tensor of float32, shape (B, T, C)
         Share of each class at each tick; the same for all pixels.
     velocity : Tensor of float32, shape (B, T, 2)
@@ -374,7 +377,7 @@ class LadderScenes:
             theta * r * torch.exp(a.mismatch * torch.randn(count, height, width, device=device))
             for r in (ratio, 1 / ratio)
         )
-        follow = (1 / (1 + 2 * uniform(count) * (uniform(count) < 0.5))).to(device)[:, None, None]
+        follow = (1 / (1 + 2 * uniform(count) * (uniform(count) < HALF))).to(device)[:, None, None]
         lost = (a.drop * uniform(count) ** 1.5).to(device)[:, None, None, None]
         false = between(*a.noise)[..., None]
         start = (uniform(count) < a.onset) * uniform(count) * ticks * 0.6

@@ -131,7 +131,7 @@ class EventLayer(KernelLayer):
             best,
             confidence,
             evidence,
-            np.float32(FLOOR),
+            FLOOR,
         )
         self._recent = ahead.since(self._ring)
         kept = evidence[first:] if keep_evidence else None
@@ -194,7 +194,7 @@ def _masks(kernel: DelayKernel, ring: int, depth: int) -> npt.NDArray[np.uint64]
     Bit ``polarity * ring + (-delay mod ring)``: turned by the tick, it meets the history.
     """
     p, d, k = kernel.polarities, kernel.delays, kernel.size
-    used = kernel.weights.any(0)
+    used: npt.NDArray[np.bool_] = np.asarray(kernel.weights.any(0))
     if kernel.polarity == "invariant":
         used = used | used[::-1]
     counted = np.broadcast_to(kernel.window, used.shape) if kernel.gamma else np.zeros_like(used)
@@ -212,7 +212,7 @@ def _spans(
     masks: npt.NDArray[np.uint64], size: int, stride: int, depth: int
 ) -> npt.NDArray[np.int64]:
     """Return, for each row of the field, where to start, its first place, and how many."""
-    used = masks.any((0, 2)).reshape(size, size)
+    used: npt.NDArray[np.bool_] = np.asarray(masks.any((0, 2))).reshape(size, size)
     h = size // 2
     spans = []
     for row in range(size):

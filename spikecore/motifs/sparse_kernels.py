@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 __all__ = ["run"]
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def _ones(_typing: Any, _word: Any) -> Any:
     """Return the number of set bits of a 64-bit word."""
 
@@ -29,7 +29,7 @@ def _ones(_typing: Any, _word: Any) -> Any:
     return types.uint64(types.uint64), emit
 
 
-@intrinsic  # type: ignore[misc]
+@intrinsic
 def _lowest(_typing: Any, _word: Any) -> Any:
     """Return the position of the lowest set bit of a word that is not zero."""
 
@@ -78,7 +78,7 @@ def _neighbours(
         place = np.uint64(spans[s, 1])
         count = np.uint64(spans[s, 2])
         for i in range(count):
-            near += _ones(history[start + i] & window[place + i])
+            near += _ones(history[start + i] & window[place + i])  # type: ignore[call-arg]
         for i in range(count):
             word = history[start + i] & taps[place + i]
             words[found] = word
@@ -99,7 +99,7 @@ def _pick_rows(
         word = words[n]
         base = places[n] << np.uint64(6)
         while word != ZERO:
-            bit = _lowest(word)
+            bit: Any = _lowest(word)  # type: ignore[call-arg]
             word &= word - ONE
             picked[pairs] = table[base + (bit & ~mask) + ((now - bit) & mask)]
             pairs += ONE
@@ -224,7 +224,7 @@ def run(
             confidence[e] = np.float32(1.0) / total_p
             base = highest + np.log(total_p)
             for c in range(classes):
-                log_posterior[cells[e], c] += max(out[c] - base, floor)
+                log_posterior[cells[e], c] += max(out[c] - base, np.float32(floor))
             counts[cells[e]] += 1
         i = j
     return voxels, read, pairs

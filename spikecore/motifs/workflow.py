@@ -10,15 +10,18 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from spikecore.errors import FileRefused
+import torch
+
+from spikecore.errors import FileRefused, InvalidInput
 from spikecore.files import check_writable, read_archive, write_archive
 from spikecore.motifs.images import load_images, whiten
 from spikecore.motifs.kernel import DelayKernel
 from spikecore.motifs.labels import LADDER_CLASSES, PAPER_CLASSES
+from spikecore.motifs.protocol import score
 from spikecore.motifs.scenes import ImageBank, LadderScenes, NaturalScenes
 from spikecore.motifs.training import Recipe, Scenes, Trainer
 
-__all__ = ["LADDER", "PAPER", "Plan", "Training", "scenes_for"]
+__all__ = ["LADDER", "PAPER", "Plan", "PruningStudy", "Training", "scenes_for"]
 
 FORMAT = "spikecore-motion-training-1"
 SAVE_EVERY = 500
@@ -44,6 +47,8 @@ class Plan:
         Of the pruned kernel.
     gamma : float
         Divisive normalisation.
+    calibrate : bool
+        Scale the evidence at the end so that posteriors of single events are right.
     """
 
     task: str
@@ -52,6 +57,7 @@ class Plan:
     structured: bool = False
     retrain: Recipe | None = None
     gamma: float = 0.0
+    calibrate: bool = False
 
     @property
     def steps(self) -> int:
@@ -75,6 +81,7 @@ LADDER = Plan(
     prune=115.0,
     retrain=Recipe(steps=1500, rate=1e-3, pooled=1.0, skip=3, seed=1000),
     gamma=0.5,
+    calibrate=True,
 )
 """How the model that ships was made."""
 
@@ -155,13 +162,12 @@ class Training:
                 return None
             if self.retraining or self.plan.prune <= 1.0:
                 break
-            kernel = self.trainer.result().pruned(
-                self.plan.prune, structured=self.plan.structured
-            )
+            kernel = self.trainer.result().pruned(self.plan.prune, structured=self.plan.structured)
             if self.plan.retrain is None:
                 return kernel.snapped()
             self._retrain(kernel)
-        return self.trainer.result().snapped()
+        kernel = self.trainer.calibrated() if self.plan.calibrate else self.trainer.result()
+        return kernel.snapped()
 
     def save(self) -> None:
         """Write the checkpoint, if there is one."""
@@ -203,3 +209,100 @@ class Training:
             self.trainer.restore(arrays)
         except (KeyError, RuntimeError, ValueError) as error:
             raise FileRefused(place, "does not hold a training", got=str(error)) from error
+
+
+class PruningStudy:
+    """What pruning costs a kernel, on movies with one motion each (the published test).
+
+    Parameters
+    ----------
+    kernel : DelayKernel
+        With motions as classes.
+    images : path or None
+        Folder of pictures; default: the packaged ones. A fifth is kept for testing.
+    movies, size : int
+        How many test movies, and their side, pixels.
+    retrain : int
+        Steps of training after pruning, 0 for none.
+    seed : int
+        Of movies and retraining.
+    device : str
+        "cpu", "cuda", ...
+
+    Raises
+    ------
+    InvalidInput
+        If the kernel's classes are not those of the published task or of the ladder.
+    """
+
+    def __init__(
+        self,
+        kernel: DelayKernel,
+        images: str | os.PathLike[str] | None,
+        movies: int,
+        size: int,
+        *,
+        retrain: int = 0,
+        seed: int = 0,
+        device: str = "cpu",
+    ) -> None:
+        classes = {
+            PAPER_CLASSES.count: PAPER_CLASSES,
+            LADDER_CLASSES.count: replace(LADDER_CLASSES, outside=False),
+        }.get(kernel.classes)
+        if classes is None or kernel.directions is None:
+            raise InvalidInput(
+                "kernel",
+                "must have the 36 classes of the paper or the 38 of the ladder",
+                got=f"{kernel.classes} classes",
+                fix="train it with spikecore motion train",
+            )
+        self.kernel, self.retrain, self.seed, self.device = kernel, retrain, seed, device
+        self.chance = 1.0 / classes.count
+        self.last: DelayKernel | None = None
+        pictures = whiten(load_images(images))
+        upsample = 8 if device != "cpu" else 4
+        split = max(1, len(pictures) * 4 // 5)
+        shape = (3 * kernel.delays, size, size)
+        unseen = ImageBank(pictures[split:], device, upsample)
+        scenes = NaturalScenes(unseen, shape, 0.0, classes=classes)
+        draws = torch.Generator().manual_seed(seed)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self._movies = [scenes.draw(1, draws) for _ in range(movies)]
+        if retrain:
+            seen = ImageBank(pictures[:split], device, upsample)
+            labels = PAPER_CLASSES if classes is PAPER_CLASSES else LADDER_CLASSES
+            self._scenes = NaturalScenes(seen, classes=labels)
+        self._classes = classes
+
+    def row(self, factor: float, *, structured: bool) -> dict[str, Any]:
+        """Prune, judge, retrain and judge again; return the figures."""
+        pruned = self.kernel.pruned(factor, structured=structured)
+        row: dict[str, Any] = {
+            "factor": factor,
+            "structured": structured,
+            "synapses": pruned.synapses,
+            "accuracy": self._accuracy(pruned),
+            "retrained": None,
+        }
+        if self.retrain:
+            recipe = replace(PAPER.recipe, steps=self.retrain, rate=1e-3, seed=self.seed + 1000)
+            trainer = Trainer(self._scenes, recipe, pruned, fixed=True, device=self.device)
+            trainer.run()
+            pruned = trainer.result().snapped()
+            row["retrained"] = self._accuracy(pruned)
+        self.last = pruned
+        return row
+
+    def _accuracy(self, kernel: DelayKernel) -> float:
+        count = self._classes.count
+        inner = replace(
+            kernel,
+            weights=kernel.weights[:count],
+            bias=kernel.bias[:count],
+            directions=self._classes.angle,
+            speeds=self._classes.speed,
+        )
+        found: float = score(inner, self._movies, self.device, batch=1).movie
+        return found
