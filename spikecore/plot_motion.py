@@ -57,7 +57,7 @@ def _arrows(axes: Axes, motion: Motion) -> None:
     counts = np.zeros((events.height, events.width))
     np.add.at(counts, (events.y, events.x), 1.0)
     top = np.percentile(counts[counts > 0], 98)
-    axes.imshow(np.minimum(counts / top, 1.0), cmap="Greys", vmax=2.2, interpolation="nearest")
+    axes.imshow(np.minimum(counts / top, 1.0), cmap="Greys", vmax=1.5, interpolation="nearest")
     moving = (field.events >= LEAST_EVENTS) & (field.strength >= LEAST_STRENGTH)
     rows, columns = np.nonzero(moving)
     if rows.size:
@@ -85,7 +85,7 @@ def _arrows(axes: Axes, motion: Motion) -> None:
 
 def _wheel(figure: Figure) -> None:
     """Draw what colour stands for what direction."""
-    axes = figure.add_axes((0.005, 0.8, 0.055, 0.16))
+    axes = figure.add_axes((0.443, 0.02, 0.05, 0.13))
     line = np.linspace(-1, 1, 80)
     angle, radius = np.arctan2(line[:, None], line[None]), np.hypot(line[:, None], line[None])
     axes.imshow(np.where((radius < 1)[..., None], direction_colour(angle), 1.0))

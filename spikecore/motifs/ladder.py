@@ -192,19 +192,16 @@ def decode(
     InvalidInput
         If the kernel's classes are not motions.
     """
-    if kernel.directions is None or kernel.speeds is None:
-        raise InvalidInput(
-            "kernel", "has no motions as classes", fix="train it with spikecore motion train"
-        )
+    directions, speeds = _motions_of(kernel)
     n = counts[..., None]
     votes = 1.0 + (kernel.votes - 1.0) * np.minimum(1.0, n / FULL_VOTES)
     logits = votes * log_posterior / np.maximum(n, 1)
     q = np.exp(logits - logits.max(-1, keepdims=True))
     q = np.where(n > 0, q / q.sum(-1, keepdims=True), 0.0)
-    inside = np.isfinite(kernel.directions)
-    rings = np.unique(kernel.speeds[inside])
-    unit = np.where(inside, np.exp(1j * np.where(inside, kernel.directions, 0.0)), 0.0)
-    by_ring = np.stack([np.where(kernel.speeds == ring, unit, 0.0) for ring in rings], -1)
+    inside = np.isfinite(directions)
+    rings = np.unique(speeds[inside])
+    unit = np.where(inside, np.exp(1j * np.where(inside, directions, 0.0)), 0.0)
+    by_ring = np.stack([np.where(speeds == ring, unit, 0.0) for ring in rings], -1)
     z = q @ by_ring  # (*S, R, rings)
     z = z.reshape(*z.shape[:-2], -1)
     length = np.abs(z)
@@ -222,6 +219,15 @@ def decode(
         length.max(-1),
         counts.max(-1),
     )
+
+
+def _motions_of(kernel: DelayKernel) -> tuple[FloatArray, FloatArray]:
+    """Return directions and speeds of the classes, or say that they are no motions."""
+    if kernel.directions is None or kernel.speeds is None:
+        raise InvalidInput(
+            "kernel", "has no motions as classes", fix="train it with spikecore motion train"
+        )
+    return kernel.directions, kernel.speeds
 
 
 def make_layer(
@@ -307,6 +313,7 @@ def sweep(
     for name, value in (("bin", bin), ("cell", cell), ("reads", reads)):
         if value is not None and value < 1:
             raise InvalidInput(name, "must be at least 1", got=value)
+    _motions_of(kernel)
     if not 0.0 < sure <= 1.0:
         raise InvalidInput("sure", "must lie above 0 and not above 1", got=sure)
     if cell is None:
@@ -359,8 +366,8 @@ class _Sweep:
         self.sums = [Sums.zeros(total, kernel.classes) for _ in ticks]
         self.confidence = np.zeros(times.size, np.float32)
         self.best = np.zeros(times.size, np.int32)
-        assert kernel.directions is not None
-        self.inside = np.isfinite(kernel.directions)
+        self.directions, self.speeds = _motions_of(kernel)
+        self.inside = np.isfinite(self.directions)
         self.voxels = self.read = 0
 
     def advance(self, number: int, rung: int, layer: KernelLayer) -> None:
@@ -390,13 +397,11 @@ class _Sweep:
         counts = [s.counts.reshape(shape)[:done] for s in self.sums]
         sure = np.flatnonzero(self.confidence >= self.sure)
         rung, best = np.divmod(self.best[sure], self.kernel.classes)
-        assert self.kernel.directions is not None
-        assert self.kernel.speeds is not None
         seconds = np.asarray(self.ticks)[rung] * 1e-6
         spikes = MotionSpikes(
             sure,
-            self.kernel.directions[best].astype(np.float32),
-            (self.kernel.speeds[best] / seconds).astype(np.float32),
+            self.directions[best].astype(np.float32),
+            (self.speeds[best] / seconds).astype(np.float32),
             self.confidence[sure],
         )
         return LadderSums(
