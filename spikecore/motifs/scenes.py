@@ -507,7 +507,7 @@ def motion_clouds(
     movies = []
     for i, (vx, vy) in enumerate(velocity):
         theta = torch.atan2(vy, vx) if orientation is None else orientation[i].to(device)
-        turned = torch.exp(torch.cos(2 * (angle - theta)) / (2 * orientation_spread) ** 2)
+        turned = torch.exp((torch.cos(2 * (angle - theta)) - 1) / (2 * orientation_spread) ** 2)
         plane = torch.exp(-0.5 * ((ft + fx * vx + fy * vy) / (speed_spread * radius)) ** 2)
         white = torch.fft.rfftn(torch.randn(shape, generator=generator).to(device))
         movie = torch.fft.irfftn(white * band * turned * plane, s=shape)
