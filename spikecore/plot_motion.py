@@ -139,7 +139,8 @@ def pruning_figure(curves: Mapping[str, Mapping[float, float]], chance: float) -
             label=name,
         )
     axes.axhline(100 * chance, color=PALE, linewidth=1)
-    axes.text(1.0, 100 * chance + 1, "chance", fontsize=7, ha="right", color=INK)
+    label = {"fontsize": 7, "ha": "right", "va": "bottom", "color": INK}
+    axes.text(1.0, 100 * chance, "chance", transform=axes.get_yaxis_transform(), **label)
     axes.set_xlabel("share of weights kept")
     axes.set_ylabel("right decisions, %")
     axes.set_ylim(0, 102)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -60,7 +62,7 @@ def run(executor, kernel, events, *, every=1, cuts=()):
         layer.advance(
             events.where(slice(a, b)), cells=cells[a:b], sums=sums, every=every, keep_evidence=True
         )
-        for a, b in zip(edges, edges[1:], strict=False)
+        for a, b in itertools.pairwise(edges)
     ]
     return (
         np.concatenate([part.best for part in parts]),

@@ -28,7 +28,8 @@ def test_mask_is_the_published_formula():
         spread = 2.5 * d / 20 + 0.05
         assert mask[d, 8, 10] == pytest.approx(disc * np.exp(-(r**2) / (2 * spread**2)), rel=1e-5)
     assert mask[20, 0, 0] == 0.0  # outside the disc
-    assert np.array_equal(mask, mask[:, ::-1]) and np.array_equal(mask, mask.transpose(0, 2, 1))
+    assert np.array_equal(mask, mask[:, ::-1])
+    assert np.array_equal(mask, mask.transpose(0, 2, 1))
     assert np.all(np.diff(mask[:, 8, 12]) > 0)  # longer delays reach further
 
 

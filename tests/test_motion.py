@@ -163,4 +163,4 @@ def test_what_is_refused():
     with pytest.raises(InvalidInput, match="cell"):
         detect(events, cell=0)
     with pytest.raises(InvalidInput, match="no motions as classes"):
-        detect(events, kernel=replace(KERNEL, directions=None)).overall
+        detect(events, kernel=replace(KERNEL, directions=None))

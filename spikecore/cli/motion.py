@@ -83,7 +83,9 @@ def detect_command(
             fix="e.g. --window 100 --hop 50",
         )
     if out is not None and out.suffix not in (".npz", ".csv"):
-        raise InvalidInput("--out", "must end in .npz or .csv", got=out.name)
+        raise InvalidInput(
+            "--out", "must end in .npz or .csv", got=out.name, fix="e.g. --out a.csv"
+        )
     for target in (plot, out):
         if target is not None:
             check_writable(target)

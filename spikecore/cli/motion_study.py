@@ -115,7 +115,7 @@ def _limited(segments: tuple[Segment, ...], limit: int | None) -> list[Segment]:
     if limit is None:
         return list(segments)
     if limit < 1:
-        raise InvalidInput("--limit", "must be at least 1", got=limit)
+        raise InvalidInput("--limit", "must be at least 1", got=limit, fix="leave it out")
     kept: list[Segment] = []
     for group in sorted({s.group for s in segments}):
         own = [s for s in segments if s.group == group]
@@ -190,7 +190,7 @@ def bench_command(
     from spikecore.cli.motion import parse_sensor
 
     if repeat < 1:
-        raise InvalidInput("--repeat", "must be at least 1", got=repeat)
+        raise InvalidInput("--repeat", "must be at least 1", got=repeat, fix="3 is the default")
     kernel = shipped_kernel() if model is None else DelayKernel.load(model)
     if file is None:
         events = synthetic_edges()

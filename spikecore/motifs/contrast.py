@@ -88,7 +88,12 @@ def contrast_maximisation(
         If there are no events.
     """
     if not len(events):
-        raise InvalidInput("events", "is empty: there is no motion to see", got="0 events")
+        raise InvalidInput(
+            "events",
+            "is empty: there is no motion to see",
+            got="0 events",
+            fix="check the recording and the time window",
+        )
     middle = (events.t[0] + events.t[-1]) / 2.0
     seconds = (events.t - middle) * 1e-6
     x, y = events.x.astype(np.float64), events.y.astype(np.float64)

@@ -146,7 +146,8 @@ class DelayKernel:
                 )
         for name in ("weights", "bias"):
             values = getattr(self, name).ravel()
-            require(values, np.isfinite(values), f"DelayKernel.{name}", "must be finite")
+            fix = "check where it comes from: a training that diverged, missing data"
+            require(values, np.isfinite(values), f"DelayKernel.{name}", "must be finite", fix=fix)
         if not (self.gamma >= 0.0 and self.half > 0.0 and self.votes > 0.0):
             raise InvalidInput(
                 "DelayKernel",
@@ -264,7 +265,12 @@ class DelayKernel:
             If ``delays`` is not in 1 .. D.
         """
         if not 1 <= delays <= self.delays:
-            raise InvalidInput("delays", f"must lie in 1 .. {self.delays}", got=delays)
+            raise InvalidInput(
+                "delays",
+                f"must lie in 1 .. {self.delays}",
+                got=delays,
+                fix="keep as many as the kernel has, or fewer",
+            )
         weights = self.weights.copy()
         weights[:, :, delays:] = 0.0
         return replace(self, weights=weights)

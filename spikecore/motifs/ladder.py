@@ -309,10 +309,15 @@ def sweep(
         If there are no events, or a length is not positive.
     """
     if not len(events):
-        raise InvalidInput("events", "is empty: there is no motion to see", got="0 events")
+        raise InvalidInput(
+            "events",
+            "is empty: there is no motion to see",
+            got="0 events",
+            fix="check the recording and the time window",
+        )
     for name, value in (("bin", bin), ("cell", cell), ("reads", reads)):
         if value is not None and value < 1:
-            raise InvalidInput(name, "must be at least 1", got=value)
+            raise InvalidInput(name, "must be at least 1", got=value, fix="leave it out")
     _motions_of(kernel)
     if not 0.0 < sure <= 1.0:
         raise InvalidInput("sure", "must lie above 0 and not above 1", got=sure)

@@ -88,12 +88,15 @@ class KernelLayer(ABC):
 
     def __init__(self, kernel: DelayKernel, width: int, height: int, tick: int) -> None:
         if tick < 1:
-            raise InvalidInput("KernelLayer.tick", "must be at least 1 us", got=tick)
+            raise InvalidInput(
+                "KernelLayer.tick", "must be at least 1 us", got=tick, fix="1000 is a millisecond"
+            )
         if kernel.polarities > 2:  # noqa: PLR2004
             raise InvalidInput(
                 "KernelLayer.kernel",
                 "may have 1 or 2 polarities: an event camera has no more",
                 got=kernel.polarities,
+                fix="run other layers dense: DelayConv",
             )
         self.kernel, self.width, self.height, self.tick = kernel, width, height, tick
         self._last = -1

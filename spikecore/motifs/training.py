@@ -93,7 +93,12 @@ class Recipe:
             raise UnknownName("Recipe.loss", self.loss, LOSSES)
         for name in ("steps", "movies", "reuse", "voxels"):
             if getattr(self, name) < 1:
-                raise InvalidInput(f"Recipe.{name}", "must be at least 1", got=getattr(self, name))
+                raise InvalidInput(
+                    f"Recipe.{name}",
+                    "must be at least 1",
+                    got=getattr(self, name),
+                    fix="leave it out for the recipe's own",
+                )
 
 
 class Trainer:
@@ -138,6 +143,7 @@ class Trainer:
         self._voxel_draws = torch.Generator(self.device).manual_seed(recipe.seed)
         self._before_draw = self._draws.get_state()
         self._movies: Movies | None = None
+        self._movies_a_step = 1
         self.step = 0
         self.losses: list[float] = []
 
@@ -246,6 +252,7 @@ class Trainer:
         share = inner.abs().float() if r.gated else torch.zeros(inner.shape, device=inner.device)
         share = (share + r.background).flatten(1)
         total = share.sum(1)
+        self._movies_a_step = len(events)
         each = max(1, r.voxels // len(events))
         flat = _draw_from(share, each, self._voxel_draws)
         b = torch.arange(len(events), device=inner.device)[:, None].expand_as(flat).reshape(-1)
@@ -263,16 +270,25 @@ class Trainer:
         steady = (velocity == velocity[:, :1]).all(2).all(1)
         return patches, labels[b, t], weights[b], steady[b]
 
+    def _each(self, voxels: int) -> int:
+        """Return how many of so many voxels come from one movie."""
+        return min(voxels, max(1, self.recipe.voxels // self._movies_a_step))
+
     def _pooled_loss(
         self, evidence: Tensor, labels: Tensor, weights: Tensor, steady: Tensor
     ) -> Tensor:
         """Return the loss of decisions on groups of voxels that see one motion."""
-        size = self.recipe.group
-        groups = len(evidence) // size
-        logp = torch.log_softmax(evidence, 1)[: groups * size].reshape(groups, size, -1)
+        each = self._each(len(evidence))
+        size = min(self.recipe.group, each)
+        whole = slice(0, each // size * size)  # of each movie
+
+        def grouped(values: Tensor) -> Tensor:
+            by_movie = values.reshape(-1, each, *values.shape[1:])[:, whole]
+            return by_movie.reshape(-1, size, *values.shape[1:])
+
+        logp = grouped(torch.log_softmax(evidence, 1))
         together = torch.log_softmax(self.recipe.votes * logp.mean(1), 1)
-        wanted = labels[: groups * size : size]
-        counts = (weights * steady)[: groups * size : size]
+        wanted, counts = grouped(labels)[:, 0], grouped(weights * steady)[:, 0]
         return -((together * wanted).sum(1) * counts).sum() / counts.sum().clamp(min=1.0)
 
     def _evidence(self, patches: Tensor) -> Tensor:
