@@ -1,8 +1,9 @@
 """Learning motifs from spike trains in which it is known what occurred when.
 
 Logistic regression over addresses and delays, as in Perrinet (2023), ICANN: a spike of
-address a, d + 1 ticks ago, adds a weight to the log-odds of every motif. The optimiser
-is Adam (Kingma & Ba 2015).
+address a, d + 1 ticks ago, adds a weight to the log-odds of every motif. Plain stochastic
+gradient descent, as there: weights of pairs that never spike together stay at zero, where
+optimisers that rescale each gradient (Adam) would blow up their noise.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from spikecore.errors import InvalidInput
 from spikecore.inputs import check_size
 from spikecore.motifs.detector import MotifLayer
 from spikecore.motifs.detector_kernels import add_gradient, add_kernels
-from spikecore.motifs.spike_motifs import MotifRaster
+from spikecore.motifs.spike_motifs import MotifRaster, sigmoid
 from spikecore.progress import progress_bar
 from spikecore.quantities import require
 from spikecore.randomness import check_seed, stream
@@ -25,8 +26,6 @@ from spikecore.randomness import check_seed, stream
 __all__ = ["LearnedMotifs", "learn_motifs"]
 
 FloatArray = npt.NDArray[np.float64]
-
-BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # of Adam, as published
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +39,7 @@ class LearnedMotifs:
     bias : ndarray, shape (n_motifs,)
         Log-odds of an occurrence without any spike.
     losses : ndarray, shape (steps,)
-        Binary cross-entropy per tick, summed over motifs, before each step.
+        Binary cross-entropy of each raster, summed over ticks and motifs, before its step.
     """
 
     kernel: FloatArray
@@ -57,7 +56,7 @@ def learn_motifs(
     shape: tuple[int, int, int],
     *,
     epochs: int = 1,
-    learning_rate: float = 0.02,
+    learning_rate: float = 0.1,
     seed: int = 0,
     progress: bool = False,
 ) -> LearnedMotifs:
@@ -72,7 +71,8 @@ def learn_motifs(
     epochs : int
         How often each raster is used, every time in another order.
     learning_rate : float
-        Of Adam, at the start; it falls to zero along a straight line.
+        Step along the gradient of the cross-entropy summed over the ticks of a raster,
+        at the start; it falls to zero along a straight line.
     seed : int
         Of the order. Equal seeds give equal weights, to the last bit.
     progress : bool
@@ -87,13 +87,13 @@ def learn_motifs(
     n_motifs, n_inputs, delays = (check_size(size, "learn_motifs.shape") for size in shape)
     check_size(epochs, "learn_motifs.epochs")
     rate = np.asarray(learning_rate, dtype=np.float64)
-    fix = "use e.g. 0.02"
+    fix = "use e.g. 0.1"
     positive = np.isfinite(rate) & (rate > 0)
     require(rate, positive, "learn_motifs.learning_rate", "must be positive", fix=fix)
     check_seed(seed)
     _check_rasters(rasters, n_motifs, n_inputs)
-    kernel = _Adam(np.zeros((n_inputs, delays, n_motifs)))  # motifs last: contiguous sums
-    bias = _Adam(np.full(n_motifs, _prior(rasters, n_motifs)))
+    kernel = np.zeros((n_inputs, delays, n_motifs))  # motifs last: contiguous sums
+    bias = np.full(n_motifs, _prior(rasters, n_motifs))
     steps = epochs * len(rasters)
     losses = np.empty(steps)
     with progress_bar("learning motifs", steps, enabled=progress) as advance:
@@ -101,51 +101,35 @@ def learn_motifs(
             epoch, place = divmod(step, len(rasters))
             if place == 0:
                 order = stream(seed, "motifs/learning", epoch).permutation(len(rasters))
-            losses[step], *gradients = _loss(rasters[order[place]], kernel.value, bias.value)
-            for parameter, gradient in zip((kernel, bias), gradients, strict=True):
-                parameter.step(gradient, learning_rate * (1.0 - step / steps))
+            raster = rasters[order[place]]
+            losses[step] = _learn(raster, kernel, bias, learning_rate * (1.0 - step / steps))
             advance(1)
-    return LearnedMotifs(np.moveaxis(kernel.value, 2, 0).copy(), bias.value, losses)
+    return LearnedMotifs(np.moveaxis(kernel, 2, 0).copy(), bias, losses)
 
 
-def _loss(
-    raster: MotifRaster, kernel: FloatArray, bias: FloatArray
-) -> tuple[float, FloatArray, FloatArray]:
-    """Return the loss per tick and its gradients with respect to kernel and bias."""
+def _learn(raster: MotifRaster, kernel: FloatArray, bias: FloatArray, rate: float) -> float:
+    """Move kernel and bias down the gradient of the loss of one raster; return the loss."""
     occurs = raster.labels(bias.size)
     evidence = np.tile(bias, (raster.ticks, 1))
-    add_kernels(raster.spikes.ticks, raster.spikes.neurons, kernel, evidence)
-    loss = float(np.logaddexp(0.0, np.where(occurs, -evidence, evidence)).sum()) / raster.ticks
-    error = (0.5 * (1.0 + np.tanh(0.5 * evidence)) - occurs) / raster.ticks
-    gradient = np.zeros_like(kernel)
-    add_gradient(raster.spikes.ticks, raster.spikes.neurons, error, gradient)
-    return loss, gradient, error.sum(axis=0)
-
-
-class _Adam:
-    """One array of parameters, with the running moments of its gradient."""
-
-    def __init__(self, value: FloatArray) -> None:
-        self.value = value
-        self.mean, self.square = np.zeros_like(value), np.zeros_like(value)
-        self.steps = 0
-
-    def step(self, gradient: FloatArray, rate: float) -> None:
-        self.steps += 1
-        self.mean += (1.0 - BETA_1) * (gradient - self.mean)
-        self.square += (1.0 - BETA_2) * (gradient**2 - self.square)
-        mean = self.mean / (1.0 - BETA_1**self.steps)
-        size = np.sqrt(self.square / (1.0 - BETA_2**self.steps))
-        self.value -= rate * mean / (size + EPSILON)
+    spikes = raster.spikes
+    add_kernels(spikes.ticks, spikes.neurons, kernel, evidence)
+    error = occurs - sigmoid(evidence)
+    add_gradient(spikes.ticks, spikes.neurons, rate * error, kernel)
+    bias += rate * error.sum(axis=0)
+    return float(np.logaddexp(0.0, np.where(occurs, -evidence, evidence)).sum())
 
 
 def _prior(rasters: Sequence[MotifRaster], n_motifs: int) -> float:
     occurred = sum(len(raster.occurrences) for raster in rasters)
     possible = n_motifs * sum(raster.ticks for raster in rasters)
-    if occurred == 0:
-        fix = "give rasters in which motifs occur"
-        raise InvalidInput("learn_motifs.rasters", "show no occurrence of any motif", fix=fix)
-    return float(np.log(occurred / possible))
+    if not 0 < occurred < possible:
+        raise InvalidInput(
+            "learn_motifs.rasters",
+            "must show motifs in some ticks, and not in all",
+            got=f"{occurred} occurrences in {possible} ticks of all motifs",
+            fix="give rasters in which motifs occur",
+        )
+    return float(np.log(occurred / (possible - occurred)))
 
 
 def _check_rasters(rasters: Sequence[MotifRaster], n_motifs: int, n_inputs: int) -> None:

@@ -21,7 +21,7 @@ from spikecore.motifs.detector import MotifLayer
 from spikecore.quantities import require
 from spikecore.randomness import stream
 
-__all__ = ["MotifModel", "MotifRaster"]
+__all__ = ["MotifModel", "MotifRaster", "sigmoid"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -161,7 +161,7 @@ class MotifModel:
         backwards = self.kernel[:, :, ::-1]
         for t, m in zip(tick, motif, strict=True):
             log_odds[t - delays : t] += backwards[m].T
-        at, address = np.nonzero(rng.random((ticks, n_inputs)) < _sigmoid(log_odds))
+        at, address = np.nonzero(rng.random((ticks, n_inputs)) < sigmoid(log_odds))
         return MotifRaster(Spikes(at, address), Spikes(tick, motif), ticks)
 
     # -- detectors ----------------------------------------------------------------
@@ -186,7 +186,7 @@ class MotifModel:
         sums are no odds: choose the threshold, or take the :func:`strongest`.
         """
         return MotifLayer.from_kernel(
-            _sigmoid(_logit(self.background) + self.kernel) - self.background
+            sigmoid(_logit(self.background) + self.kernel) - self.background
         )
 
     @cached_property
@@ -205,7 +205,7 @@ class MotifModel:
         bins = np.rint(by_address / width).astype(np.int64) % _BINS  # negative ones wrap round
         asked = np.linspace(-largest, largest, _STEPS)
         grid = np.fft.fftfreq(_BINS, 1.0 / (_BINS * width))
-        spikes = _sigmoid(_logit(self.background) + asked[:, None] + grid)
+        spikes = sigmoid(_logit(self.background) + asked[:, None] + grid)
         with_motif, without = np.empty_like(self.kernel), np.empty((1, self.shape[1], 1))
         for a, own in enumerate(bins):
             counts = np.bincount(own, minlength=_BINS)
@@ -222,7 +222,8 @@ def _check_chance(value: float, place: str) -> None:
     require(np.asarray(value), np.asarray(0.0 < value < 1.0), place, "must lie in (0, 1)", fix=fix)
 
 
-def _sigmoid(x: FloatArray) -> FloatArray:
+def sigmoid(x: FloatArray) -> FloatArray:
+    """Return the chance that belongs to log-odds ``x``."""
     found: FloatArray = 0.5 * (1.0 + np.tanh(0.5 * x))
     return found
 
