@@ -1,8 +1,8 @@
 """Motifs in spike trains, found by layers of synapses with many delays."""
 
-from spikecore.motifs.detector import Detections, MotifLayer
+from spikecore.motifs.detector import MotifLayer
 from spikecore.motifs.detector_learning import LearnedMotifs, learn_motifs
-from spikecore.motifs.detector_scores import DetectionScore, score, strongest
+from spikecore.motifs.detector_scores import Detections, DetectionScore, score, strongest
 from spikecore.motifs.spike_motifs import MotifModel, MotifRaster
 
 __all__ = [

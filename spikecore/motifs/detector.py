@@ -21,13 +21,23 @@ from spikecore.errors import InvalidInput
 from spikecore.events import Spikes
 from spikecore.files import read_archive, write_archive
 from spikecore.inputs import Input, Train, check_size
+from spikecore.motifs.detector_checks import (
+    below,
+    checked_kernel,
+    checked_ticks,
+    finite,
+    per_motif,
+    per_synapse,
+    whole,
+)
 from spikecore.motifs.detector_kernels import add_arrivals
+from spikecore.motifs.detector_scores import Detections
 from spikecore.network import Network, Population, Projection
 from spikecore.quantities import Quantity, magnitude, ms, mV, require
 from spikecore.units import LIF, Delta
 from spikecore.wiring import Pairs
 
-__all__ = ["Detections", "MotifLayer"]
+__all__ = ["MotifLayer"]
 
 IndexArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -36,32 +46,6 @@ FORMAT = "spikecore-motif-layer-1"
 FORGETFUL = 1e-3
 """Membrane time constant, in ticks, of a unit that keeps nothing: exp(-1000) is 0."""
 _BLOCK = 4096  # ticks of evidence held at a time
-
-
-@dataclass(frozen=True, eq=False)
-class Detections:
-    """Motifs found, sorted by tick, then by motif.
-
-    Attributes
-    ----------
-    ticks, motifs : ndarray of int64, shape (K,)
-        When and which.
-    evidence : ndarray of float64, shape (K,)
-        How sure: natural logarithm of the odds, where the layer is a model of the data.
-    """
-
-    ticks: IndexArray
-    motifs: IndexArray
-    evidence: FloatArray
-
-    def __len__(self) -> int:
-        return int(self.ticks.size)
-
-    def winners(self) -> Detections:
-        """Keep the strongest of each tick; of equals, the one with the lowest number."""
-        order = np.lexsort((self.motifs, -self.evidence, self.ticks))
-        kept = order[np.diff(self.ticks[order], prepend=-1) > 0]
-        return Detections(self.ticks[kept], self.motifs[kept], self.evidence[kept])
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -129,34 +113,18 @@ class MotifLayer:
 
         put("n_inputs", check_size(n_inputs, "MotifLayer.n_inputs"))
         put("n_motifs", check_size(n_motifs, "MotifLayer.n_motifs"))
-        Pairs(sources, targets, duplicates=True).check(self.n_inputs, self.n_motifs, "MotifLayer")
-        put("sources", np.asarray(sources, dtype=np.int64))
-        put("targets", np.asarray(targets, dtype=np.int64))
-        put("weights", self._one_per_synapse("weights", weights).astype(np.float64))
-        ticks = self._one_per_synapse("delays", delays)
-        if ticks.size and ticks.dtype.kind not in "iu":
-            fix = "count them in ticks, as integers"
-            raise InvalidInput("MotifLayer.delays", "must hold integers", got=ticks.dtype, fix=fix)
-        put("delays", ticks.astype(np.int64))
-        fix = "check where it comes from: 0/0, overflow, missing data"
-        finite = np.isfinite(self.weights)
-        require(self.weights, finite, "MotifLayer.weights", "must be finite", fix=fix)
+        put("sources", whole(sources, np.size(sources), "MotifLayer.sources"))
+        n = self.sources.size
+        put("targets", whole(targets, n, "MotifLayer.targets"))
+        put("delays", whole(delays, n, "MotifLayer.delays", "count them in whole ticks"))
+        put("weights", finite(per_synapse(weights, n, "MotifLayer.weights"), "MotifLayer.weights"))
+        below(self.sources, self.n_inputs, "MotifLayer.sources", "n_inputs")
+        below(self.targets, self.n_motifs, "MotifLayer.targets", "n_motifs")
         fix = "add 1 to all delays: each detection then comes one tick later"
         rule = "must be at least one tick"
         require(self.delays, self.delays >= 1, "MotifLayer.delays", rule, fix=fix)
-        put("bias", _per_motif(bias, self.n_motifs, "MotifLayer.bias"))
-        put("threshold", _per_motif(threshold, self.n_motifs, "MotifLayer.threshold"))
-
-    def _one_per_synapse(self, name: str, given: npt.ArrayLike) -> npt.NDArray[np.generic]:
-        array = np.asarray(given)
-        if array.shape != self.sources.shape:
-            raise InvalidInput(
-                f"MotifLayer.{name}",
-                "needs one value per synapse",
-                got=f"shape {array.shape} for {self.sources.size} synapses",
-                fix="give source, target, weight and delay of each",
-            )
-        return array
+        put("bias", per_motif(bias, self.n_motifs, "MotifLayer.bias"))
+        put("threshold", per_motif(threshold, self.n_motifs, "MotifLayer.threshold"))
 
     # -- dense and sparse ---------------------------------------------------------
 
@@ -184,17 +152,7 @@ class MotifLayer:
         InvalidInput
             If the kernel has another number of axes or is not finite.
         """
-        array = np.asarray(kernel, dtype=np.float64)
-        if array.ndim != 3:  # noqa: PLR2004
-            raise InvalidInput(
-                "kernel",
-                "must have three axes: motif, address, delay",
-                got=f"shape {array.shape}",
-                fix="use kernel[np.newaxis] for a single motif",
-            )
-        flat = array.ravel()
-        fix = "check where it comes from: 0/0, overflow, missing data"
-        require(flat, np.isfinite(flat), "kernel", "must be finite", fix=fix)
+        array = checked_kernel(kernel)
         target, source, late = np.nonzero(np.abs(array) > cut)
         weight = array[target, source, late]
         n_motifs, n_inputs, _ = array.shape
@@ -293,15 +251,9 @@ class MotifLayer:
 
     def _sums(self, spikes: Spikes, ticks: int | None) -> Iterator[tuple[int, FloatArray]]:
         """Yield (first tick, what arrives in each tick from there on) block by block."""
-        require(
-            spikes.neurons,
-            (spikes.neurons >= 0) & (spikes.neurons < self.n_inputs),
-            "spikes",
-            f"addresses must lie in 0 .. {self.n_inputs - 1}",
-            fix=f"the layer has {self.n_inputs} inputs, numbered from 0",
-        )
+        below(spikes.neurons, self.n_inputs, "spikes.neurons", "n_inputs of the layer")
         last = int(spikes.ticks.max(initial=-1))
-        end = last + 1 + self.max_delay if ticks is None else check_size(ticks, "ticks")
+        end = last + 1 + self.max_delay if ticks is None else checked_ticks(ticks)
         sums = np.zeros((_BLOCK + self.max_delay, self.n_motifs))
         for first in range(0, end, _BLOCK):
             own = spikes.between(first, first + _BLOCK)
@@ -398,17 +350,3 @@ class MotifLayer:
         """
         meta, arrays = read_archive(path, FORMAT)
         return cls(n_inputs=meta["n_inputs"], n_motifs=meta["n_motifs"], **arrays)
-
-
-def _per_motif(given: npt.ArrayLike, n_motifs: int, place: str) -> FloatArray:
-    array = np.asarray(given, dtype=np.float64)
-    if array.shape not in ((), (n_motifs,)):
-        raise InvalidInput(
-            place,
-            "needs one value, or one per motif",
-            got=f"shape {array.shape} for {n_motifs} motifs",
-            fix=f"give {n_motifs} values, or one for all",
-        )
-    fix = "check where it comes from: 0/0, overflow, missing data"
-    require(array, np.isfinite(array), place, "must be finite", fix=fix)
-    return np.array(np.broadcast_to(array, (n_motifs,)))

@@ -1,8 +1,8 @@
 """Compiled sums over spikes and delays: the inner loops of detection and learning.
 
-All three go through the spikes in the order given (tick, then address), and so does
-the event-driven core: every sum has the same terms in the same order in all of them.
-No fastmath, for that reason.
+All go through the spikes in the order given (tick, then address), as the event-driven
+core does: its sums have the same terms in the same order, and so the same bits. No
+fastmath, for that reason.
 """
 
 from __future__ import annotations
@@ -21,11 +21,18 @@ def add_arrivals(
     """Add the weight of every synapse that a spike reaches to ``out[tick + delay, target]``.
 
     Synapses of address a are ``row[a] .. row[a + 1] - 1``. ``out`` has room for every
-    arrival.
+    arrival. Where an address spikes more than once in a tick, each synapse in turn
+    delivers that often, as in the tick contract (docs/semantics).
     """
-    for e in range(ticks.size):
-        for s in range(row[addresses[e]], row[addresses[e] + 1]):
-            out[ticks[e] + delay[s], target[s]] += weight[s]
+    e = 0
+    while e < ticks.size:
+        tick, address, many = ticks[e], addresses[e], 0
+        while e < ticks.size and ticks[e] == tick and addresses[e] == address:
+            many += 1
+            e += 1
+        for s in range(row[address], row[address + 1]):
+            for _ in range(many):
+                out[tick + delay[s], target[s]] += weight[s]
 
 
 @njit(cache=True)

@@ -87,9 +87,9 @@ def learn_motifs(
     n_motifs, n_inputs, delays = (check_size(size, "learn_motifs.shape") for size in shape)
     check_size(epochs, "learn_motifs.epochs")
     rate = np.asarray(learning_rate, dtype=np.float64)
-    fix = "use e.g. 0.1"
     positive = np.isfinite(rate) & (rate > 0)
-    require(rate, positive, "learn_motifs.learning_rate", "must be positive", fix=fix)
+    rule, fix = "must be positive", "use e.g. 0.1"
+    require(rate, positive, "learn_motifs.learning_rate", rule, fix=fix)
     check_seed(seed)
     _check_rasters(rasters, n_motifs, n_inputs)
     kernel = np.zeros((n_inputs, delays, n_motifs))  # motifs last: contiguous sums

@@ -1,4 +1,4 @@
-"""How many motifs were found: the right one, in the very tick."""
+"""What was found, and how much of it is right: the motif, in the very tick."""
 
 from __future__ import annotations
 
@@ -8,9 +8,34 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecore.events import Spikes
-from spikecore.motifs.detector import Detections
 
-__all__ = ["DetectionScore", "score", "strongest"]
+__all__ = ["DetectionScore", "Detections", "score", "strongest"]
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """Motifs found, sorted by tick, then by motif.
+
+    Attributes
+    ----------
+    ticks, motifs : ndarray of int64, shape (K,)
+        When and which.
+    evidence : ndarray of float64, shape (K,)
+        How sure: natural logarithm of the odds, where the layer is a model of the data.
+    """
+
+    ticks: npt.NDArray[np.int64]
+    motifs: npt.NDArray[np.int64]
+    evidence: npt.NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return int(self.ticks.size)
+
+    def winners(self) -> Detections:
+        """Keep the strongest of each tick; of equals, the one with the lowest number."""
+        order = np.lexsort((self.motifs, -self.evidence, self.ticks))
+        kept = order[np.diff(self.ticks[order], prepend=-1) > 0]
+        return Detections(self.ticks[kept], self.motifs[kept], self.evidence[kept])
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from spikecore.errors import InvalidInput
 from spikecore.events import Spikes
 from spikecore.inputs import check_size
 from spikecore.motifs.detector import MotifLayer
-from spikecore.quantities import require
+from spikecore.motifs.detector_checks import chance, checked_kernel, checked_ticks
 from spikecore.randomness import stream
 
 __all__ = ["MotifModel", "MotifRaster", "sigmoid"]
@@ -85,9 +85,9 @@ class MotifModel:
     rate: float = 1e-3
 
     def __post_init__(self) -> None:
-        MotifLayer.from_kernel(self.kernel)  # the same checks
+        object.__setattr__(self, "kernel", checked_kernel(self.kernel))
         for name in ("background", "rate"):
-            _check_chance(getattr(self, name), f"MotifModel.{name}")
+            chance(getattr(self, name), f"MotifModel.{name}")
 
     @classmethod
     def random(
@@ -123,7 +123,7 @@ class MotifModel:
             check_size(size, f"MotifModel.random.{name}")
             for name, size in (("n_motifs", n_motifs), ("n_inputs", n_inputs), ("delays", delays))
         )
-        _check_chance(density, "MotifModel.random.density")
+        chance(density, "MotifModel.random.density")
         normal = stream(seed, "motifs/kernel").standard_normal(shape)
         smallest = NormalDist().inv_cdf(1.0 - density / 2.0)
         return cls(np.where(np.abs(normal) > smallest, strength * normal, 0.0))
@@ -150,7 +150,7 @@ class MotifModel:
             If there is no room for a whole motif.
         """
         n_motifs, n_inputs, delays = self.shape
-        if check_size(ticks, "ticks") <= delays:
+        if checked_ticks(ticks) <= delays:
             fix = f"use more than {delays} ticks"
             raise InvalidInput("ticks", "must be longer than a motif", got=ticks, fix=fix)
         rng = stream(seed, "motifs/raster", number)
@@ -211,15 +211,10 @@ class MotifModel:
             counts = np.bincount(own, minlength=_BINS)
             pull = np.fft.rfft(counts) - own.size
             density = np.fft.irfft(np.exp(self.rate * pull), _BINS)
-            chance = spikes @ density
-            with_motif[:, a] = np.interp(self.kernel[:, a], asked, chance)
-            without[0, a, 0] = np.interp(0.0, asked, chance)
+            curve = spikes @ density
+            with_motif[:, a] = np.interp(self.kernel[:, a], asked, curve)
+            without[0, a, 0] = np.interp(0.0, asked, curve)
         return with_motif, without
-
-
-def _check_chance(value: float, place: str) -> None:
-    fix = "use a fraction, not per cent"
-    require(np.asarray(value), np.asarray(0.0 < value < 1.0), place, "must lie in (0, 1)", fix=fix)
 
 
 def sigmoid(x: FloatArray) -> FloatArray:
