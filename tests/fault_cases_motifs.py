@@ -40,6 +40,9 @@ FAULTS = {
         "a train with more addresses than the layer": lambda: layer().detect(
             Spikes(np.array([1, 2]), np.array([0, 3]))
         ),
+        "a train that is not sorted": lambda: layer().detect(
+            Spikes(np.array([4, 2, 1]), np.array([0, 1, 2]))
+        ),
         "a train of 0 ticks": lambda: layer().detect(Spikes(np.array([1]), np.array([0])), 0),
         "a train for the network with more addresses": lambda: layer().network(
             Train([1] * ms, [3])
@@ -52,6 +55,9 @@ FAULTS = {
         "rasters without any motif": lambda: learn_motifs(rasters(rate=1e-9), (2, 3, 4)),
         "rasters with more addresses than the shape": lambda: learn_motifs(
             rasters(background=0.5, rate=0.05), (2, 2, 4)
+        ),
+        "rasters with motifs after their end": lambda: learn_motifs(
+            [replace(raster, ticks=9) for raster in rasters(background=1e-9, rate=0.05)], (2, 3, 4)
         ),
         "a learning rate of 0 or below": lambda: learn_motifs(
             rasters(rate=0.05), (2, 3, 4), learning_rate=0

@@ -24,6 +24,7 @@ from spikecore.inputs import Input, Train, check_size
 from spikecore.motifs.detector_checks import (
     below,
     checked_kernel,
+    checked_spikes,
     checked_ticks,
     finite,
     per_motif,
@@ -215,8 +216,8 @@ class MotifLayer:
         Raises
         ------
         InvalidInput
-            If the train has an address that does not exist, or ``ticks`` is not a
-            positive integer.
+            If the train has an address that does not exist or is not in order, or
+            ``ticks`` is not a positive integer.
         """
         blocks = [block + self.bias for _, block in self._sums(spikes, ticks)]
         return np.concatenate([np.empty((0, self.n_motifs)), *blocks])
@@ -251,7 +252,7 @@ class MotifLayer:
 
     def _sums(self, spikes: Spikes, ticks: int | None) -> Iterator[tuple[int, FloatArray]]:
         """Yield (first tick, what arrives in each tick from there on) block by block."""
-        below(spikes.neurons, self.n_inputs, "spikes.neurons", "n_inputs of the layer")
+        checked_spikes(spikes, self.n_inputs, "spikes", "n_inputs of the layer")
         last = int(spikes.ticks.max(initial=-1))
         end = last + 1 + self.max_delay if ticks is None else checked_ticks(ticks)
         sums = np.zeros((_BLOCK + self.max_delay, self.n_motifs))

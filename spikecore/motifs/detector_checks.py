@@ -8,12 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecore.errors import InvalidInput
+from spikecore.events import Spikes
 from spikecore.quantities import require
 
 __all__ = [
     "below",
     "chance",
     "checked_kernel",
+    "checked_spikes",
     "checked_ticks",
     "finite",
     "per_motif",
@@ -95,6 +97,14 @@ def checked_ticks(ticks: object) -> int:
         rule, fix = "must be a positive integer", "give the length in ticks"
         raise InvalidInput("ticks", rule, got=repr(ticks), fix=fix)
     return int(ticks)
+
+
+def checked_spikes(spikes: Spikes, size: int, place: str, name: str) -> None:
+    """Raise unless the spikes are in order and all addresses exist."""
+    below(spikes.neurons, size, f"{place}.neurons", name)
+    forward = np.diff(spikes.ticks, prepend=0) >= 0
+    rule, fix = "must not go back, nor lie below 0", "sort them: Spikes.checked does"
+    require(spikes.ticks, forward, f"{place}.ticks", rule, fix=fix)
 
 
 def chance(value: float, place: str) -> None:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from spikecore.errors import InvalidInput
 from spikecore.inputs import check_size
 from spikecore.motifs.detector import MotifLayer
+from spikecore.motifs.detector_checks import checked_spikes
 from spikecore.motifs.detector_kernels import add_gradient, add_kernels
 from spikecore.motifs.spike_motifs import MotifRaster, sigmoid
 from spikecore.progress import progress_bar
@@ -82,7 +83,7 @@ def learn_motifs(
     ------
     InvalidInput
         If there is no raster or no occurrence, a raster has an address or motif that
-        ``shape`` does not, or a number is not positive.
+        ``shape`` does not, its spikes are not in order, or a number is not positive.
     """
     n_motifs, n_inputs, delays = (check_size(size, "learn_motifs.shape") for size in shape)
     check_size(epochs, "learn_motifs.epochs")
@@ -137,14 +138,9 @@ def _check_rasters(rasters: Sequence[MotifRaster], n_motifs: int, n_inputs: int)
         fix = "draw some: [model.draw(number=i) for i in range(1000)]"
         raise InvalidInput("learn_motifs.rasters", "must not be empty", fix=fix)
     for i, raster in enumerate(rasters):
-        for what, found, size in (
-            ("addresses", raster.spikes.neurons, n_inputs),
-            ("motifs", raster.occurrences.neurons, n_motifs),
-        ):
-            require(
-                found,
-                (found >= 0) & (found < size),
-                f"learn_motifs.rasters[{i}]",
-                f"{what} must lie in 0 .. {size - 1}",
-                fix="make shape larger",
-            )
+        for what, size in (("spikes", n_inputs), ("occurrences", n_motifs)):
+            place, train = f"learn_motifs.rasters[{i}].{what}", getattr(raster, what)
+            checked_spikes(train, size, place, "shape")
+            rule = f"must lie in 0 .. {raster.ticks - 1}"
+            fix = "make ticks of the raster larger"
+            require(train.ticks, train.ticks < raster.ticks, f"{place}.ticks", rule, fix=fix)
