@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_networks import WHATEVER
 
 from spikecore import Probe, Spikes, Train, ms, run
 from spikecore.motifs import (
@@ -63,7 +64,7 @@ def dense_evidence(layer, spikes, ticks):
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(WHATEVER, max_examples=60)
 @given(layers_and_trains(), st.sampled_from([1, 90, 5200]))
 def test_spike_by_spike_equals_the_dense_correlation(both, ticks):
     layer, _, spikes = both
@@ -72,7 +73,7 @@ def test_spike_by_spike_equals_the_dense_correlation(both, ticks):
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12 * scale)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(WHATEVER, max_examples=40)
 @given(layers_and_trains())
 def test_the_network_spikes_where_the_layer_detects(both):
     layer, train, spikes = both
@@ -83,7 +84,7 @@ def test_the_network_spikes_where_the_layer_detects(both):
 
 
 @pytest.mark.parametrize("backend", ["event", "clocked"])
-@settings(max_examples=25, deadline=None)
+@settings(WHATEVER, max_examples=25)
 @given(both=layers_and_trains())
 def test_membranes_are_the_evidence_to_the_last_bit(backend, both):
     layer, train, spikes = both
@@ -148,7 +149,7 @@ def test_winners_are_the_strongest_of_each_tick():
 
 
 @given(layers())
-@settings(max_examples=40, deadline=None)
+@settings(WHATEVER, max_examples=40)
 def test_sparse_to_dense_and_back(layer):
     kernel = layer.to_kernel()
     again = MotifLayer.from_kernel(kernel, layer.bias, layer.threshold)
