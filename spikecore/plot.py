@@ -16,9 +16,10 @@ from spikecore.events import Spikes
 from spikecore.files import atomic_write
 from spikecore.memory.cam import Episode
 from spikecore.memory.demo import PICTURES, REPLACEMENT, Step, Story
+from spikecore.motifs import Detections, MotifLayer
 from spikecore.results import Result
 
-__all__ = ["demo", "divergence", "episodes", "raster", "save"]
+__all__ = ["demo", "divergence", "episodes", "motifs", "raster", "save"]
 
 INK, PALE, SIGNAL = "#20303c", "#d8dee3", "#c8442f"
 _GAP = 4  # ms between operations drawn side by side
@@ -123,6 +124,62 @@ def demo(story: Story) -> Figure:
         fontsize=10,
     )
     return figure
+
+
+def motifs(
+    spikes: Spikes,
+    found: Detections,
+    layer: MotifLayer,
+    occurrences: Spikes | None = None,
+    title: str = "",
+) -> Figure:
+    """Draw a spike train with the motifs found in it.
+
+    Parameters
+    ----------
+    spikes : Spikes
+        The train, drawn below: one row for each address. Spikes that excite the detector
+        of a motif that was found have its colour.
+    found : Detections
+        Drawn above: one row for each motif.
+    layer : MotifLayer
+        What they were found with.
+    occurrences : Spikes, optional
+        The truth, drawn as rings: a ring without a dot was missed, a dot without a ring
+        is a false alarm.
+    title : str
+        Above the picture.
+    """
+    figure = Figure(figsize=(10, 6), layout="constrained")
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(1, 2.4))
+    bottom.plot(spikes.ticks, spikes.neurons, ".", color="#b4bdc5", markersize=4)
+    for motif in np.unique(found.motifs):
+        colour = _COLOURS[motif % len(_COLOURS)]
+        ticks = found.ticks[found.motifs == motif]
+        top.plot(ticks, np.full(ticks.size, motif), "o", color=colour, markersize=5)
+        own = _exciting(spikes, ticks, layer, motif)
+        bottom.plot(spikes.ticks[own], spikes.neurons[own], ".", color=colour, markersize=7)
+    if occurrences is not None:
+        style = {"markersize": 11, "fillstyle": "none", "color": INK, "markeredgewidth": 1}
+        top.plot(occurrences.ticks, occurrences.neurons, "o", **style)
+    top.set_ylim(-0.7, layer.n_motifs - 0.3)
+    bottom.set_ylim(-1, layer.n_inputs)
+    for axes, label in ((top, "motif"), (bottom, "address")):
+        axes.set_ylabel(label)
+        axes.spines[["top", "right"]].set_visible(False)
+    bottom.set_xlabel("tick")
+    top.set_title(title, loc="left", fontsize=10)
+    return figure
+
+
+def _exciting(
+    spikes: Spikes, ticks: npt.NDArray[np.int64], layer: MotifLayer, motif: int
+) -> npt.NDArray[np.bool_]:
+    """Return which spikes add evidence for ``motif`` in one of ``ticks``."""
+    synapses = (layer.targets == motif) & (layer.weights > 0)
+    sent = ticks[:, None] - layer.delays[synapses]
+    wanted = sent * layer.n_inputs + layer.sources[synapses]
+    return np.isin(spikes.ticks * layer.n_inputs + spikes.neurons, wanted)
 
 
 def _chosen(story: Story) -> list[Step]:

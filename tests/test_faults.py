@@ -8,6 +8,7 @@ from pathlib import Path
 import fault_cases
 import fault_cases_camera
 import fault_cases_hardware
+import fault_cases_motifs
 import fault_cases_motion
 import fault_cases_running
 import pytest
@@ -21,6 +22,7 @@ FAULTS = (
     | fault_cases_camera.FAULTS
     | fault_cases_hardware.FAULTS
     | fault_cases_motion.FAULTS
+    | fault_cases_motifs.FAULTS
 )
 ANSWERS = {
     "Answers of a memory": fault_cases_running.OUTCOMES,
