@@ -39,6 +39,9 @@ def motion_figure(motion: Motion, title: str = "") -> Figure:
     direction.scatter(middle, angle, c=direction_colour(motion.windows.direction), s=22)
     direction.set_ylim(-190, 190)
     direction.set_yticks([-180, -90, 0, 90, 180], ["left", "up", "right", "down", "left"])
+    for label, degrees in zip(direction.get_yticklabels(), (-180, -90, 0, 90, 180), strict=True):
+        label.set_color(direction_colour(np.radians(degrees)))  # what the colours stand for
+        label.set_fontweight("bold")
     direction.set_ylabel("direction")
     speed.plot(middle, motion.windows.speed, ".-", color=INK, linewidth=1)
     speed.set_ylabel("speed, px/s")
@@ -48,7 +51,6 @@ def motion_figure(motion: Motion, title: str = "") -> Figure:
         axes.grid(color=PALE, linewidth=0.6)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
-    _wheel(figure)
     return figure
 
 
@@ -81,15 +83,6 @@ def _arrows(axes: Axes, motion: Motion) -> None:
     axes.set_ylim(events.height - 0.5, -0.5)
     axes.set_xlabel("x, px")
     axes.set_ylabel("y, px")
-
-
-def _wheel(figure: Figure) -> None:
-    """Draw what colour stands for what direction."""
-    axes = figure.add_axes((0.443, 0.02, 0.05, 0.13))
-    line = np.linspace(-1, 1, 80)
-    angle, radius = np.arctan2(line[:, None], line[None]), np.hypot(line[:, None], line[None])
-    axes.imshow(np.where((radius < 1)[..., None], direction_colour(angle), 1.0))
-    axes.axis("off")
 
 
 def kernel_figure(kernel: DelayKernel, classes: Sequence[int], delays: Sequence[int]) -> Figure:
@@ -139,8 +132,16 @@ def pruning_figure(curves: Mapping[str, Mapping[float, float]], chance: float) -
             label=name,
         )
     axes.axhline(100 * chance, color=PALE, linewidth=1)
-    label = {"fontsize": 7, "ha": "right", "va": "bottom", "color": INK}
-    axes.text(1.0, 100 * chance, "chance", transform=axes.get_yaxis_transform(), **label)
+    axes.text(
+        1.0,
+        100 * chance,
+        "chance",
+        transform=axes.get_yaxis_transform(),
+        fontsize=7,
+        ha="right",
+        va="bottom",
+        color=INK,
+    )
     axes.set_xlabel("share of weights kept")
     axes.set_ylabel("right decisions, %")
     axes.set_ylim(0, 102)
