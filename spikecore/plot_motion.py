@@ -40,7 +40,7 @@ def motion_figure(motion: Motion, title: str = "") -> Figure:
     direction.set_ylim(-190, 190)
     direction.set_yticks([-180, -90, 0, 90, 180], ["left", "up", "right", "down", "left"])
     for label, degrees in zip(direction.get_yticklabels(), (-180, -90, 0, 90, 180), strict=True):
-        label.set_color(direction_colour(np.radians(degrees)))  # what the colours stand for
+        label.set_color(tuple(direction_colour(np.array(np.radians(degrees)))))  # what the colours stand for
         label.set_fontweight("bold")
     direction.set_ylabel("direction")
     speed.plot(middle, motion.windows.speed, ".-", color=INK, linewidth=1)
