@@ -39,8 +39,9 @@ def motion_figure(motion: Motion, title: str = "") -> Figure:
     direction.scatter(middle, angle, c=direction_colour(motion.windows.direction), s=22)
     direction.set_ylim(-190, 190)
     direction.set_yticks([-180, -90, 0, 90, 180], ["left", "up", "right", "down", "left"])
+    # The labels show what the colours stand for.
     for label, degrees in zip(direction.get_yticklabels(), (-180, -90, 0, 90, 180), strict=True):
-        label.set_color(tuple(direction_colour(np.array(np.radians(degrees)))))  # what the colours stand for
+        label.set_color(tuple(direction_colour(np.array(np.radians(degrees)))))
         label.set_fontweight("bold")
     direction.set_ylabel("direction")
     speed.plot(middle, motion.windows.speed, ".-", color=INK, linewidth=1)
