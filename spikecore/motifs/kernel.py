@@ -236,15 +236,13 @@ class DelayKernel:
         """
         if not factor >= 1.0:
             raise InvalidInput("factor", "must be at least 1", got=factor, fix="115 keeps 1/115")
-        size = np.abs(self.weights)
-        if structured:
-            size = np.broadcast_to(np.sqrt((size**2).sum(0)), self.weights.shape)
         keep = max(1, round(self.weights.size / factor))
         if structured:
-            keep = max(1, round(keep / self.classes)) * self.classes
-        threshold = np.partition(size.ravel(), size.size - keep)[size.size - keep]
-        kept = np.where(size >= threshold, self.weights, np.float32(0.0))
-        return replace(self, weights=kept)
+            size = np.sqrt((self.weights**2).sum(0))
+            kept = _largest(size, max(1, round(keep / self.classes)))[None]
+        else:
+            kept = _largest(np.abs(self.weights), keep)
+        return replace(self, weights=np.where(kept, self.weights, np.float32(0.0)))
 
     def scaled(self, factor: float) -> DelayKernel:
         """Return the kernel with all evidence multiplied by ``factor``, votes divided by it.
@@ -315,6 +313,13 @@ class DelayKernel:
             raise FileRefused(
                 os.fspath(path), "does not hold a delay kernel", got=str(error)
             ) from error
+
+
+def _largest(size: FloatArray, count: int) -> npt.NDArray[np.bool_]:
+    """Return where the ``count`` largest values are; of equal ones, not more than that."""
+    kept = np.zeros(size.size, bool)
+    kept[np.argpartition(size.ravel(), size.size - count)[size.size - count :]] = True
+    return kept.reshape(size.shape)
 
 
 def _grid_step(weights: FloatArray) -> float:

@@ -39,6 +39,18 @@ def _lowest(_typing: Any, _word: Any) -> Any:
     return types.uint64(types.uint64), emit
 
 
+@intrinsic
+def _power_of_two(_typing: Any, _exponent: Any) -> Any:
+    """Return 2 to an integer from -126 to 127, as float32."""
+
+    def emit(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        word = ir.IntType(32)
+        biased = builder.add(arguments[0], ir.Constant(word, 127))
+        return builder.bitcast(builder.shl(biased, ir.Constant(word, 23)), ir.FloatType())
+
+    return types.float32(types.int32), emit
+
+
 _inner = njit(  # type: ignore[call-overload]
     no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False
 )
@@ -130,6 +142,24 @@ def _add_rows(picked: Any, pairs: Any, rows: Any, total: Any) -> None:
 
 
 @_inner
+def _exp(x: Any) -> Any:
+    """Return e to the power of x, for x from -87 to 0; relative error below 1e-5.
+
+    Unlike a call of the library's function, LLVM can work on 16 of these at once.
+    """
+    y = x * np.float32(1.4426950408889634)
+    whole = np.floor(y)
+    f = y - whole
+    p = np.float32(1.87757277e-03)
+    p = p * f + np.float32(8.98934470e-03)
+    p = p * f + np.float32(5.58263192e-02)
+    p = p * f + np.float32(2.40153614e-01)
+    p = p * f + np.float32(6.93153074e-01)
+    p = p * f + np.float32(9.99999925e-01)
+    return p * _power_of_two(np.int32(whole))  # type: ignore[call-arg]
+
+
+@_inner
 def _read_out(total: Any, bias: Any, classes: int, invariant: bool, scale: Any, out: Any) -> Any:
     """Turn sums into evidence in ``out``; return the class with most."""
     best = 0
@@ -181,7 +211,7 @@ def run(
     words, places = np.empty(taps.size + 1, np.uint64), np.empty(taps.size + 1, np.uint64)
     picked = np.empty(taps.size * 64 + 4, np.int32)
     total = zero_row.copy()
-    out = np.empty(classes, np.float32)
+    out, shares = np.empty(classes, np.float32), np.empty(classes, np.float32)
     expired, i, n = 0, first, ticks.shape[0]
     voxels, read, pairs = 0, 0, ZERO
     while i < n:
@@ -220,7 +250,9 @@ def run(
                 evidence[e, :] = out
             highest, total_p = out[top], np.float32(0.0)
             for c in range(classes):
-                total_p += np.exp(out[c] - highest)
+                shares[c] = _exp(max(out[c] - highest, np.float32(-87.0)))
+            for c in range(classes):
+                total_p += shares[c]
             confidence[e] = np.float32(1.0) / total_p
             base = highest + np.log(total_p)
             for c in range(classes):

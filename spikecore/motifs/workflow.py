@@ -155,6 +155,7 @@ class Training:
                 self.save()
             return bool(stop)
 
+        self.save()  # a checkpoint that cannot be written is found now, not in an hour
         while True:
             self.trainer.run(on_step)
             if stop:
