@@ -93,9 +93,7 @@ def ship(arguments):
     begun, device = time.perf_counter(), arguments.device
     scenes = LadderScenes.of(load_images(arguments.images), device)
     note(begun, "scenes ready")
-    other = replace(
-        scenes, banks=LadderScenes.of(load_images(arguments.images)[:, ::-1].copy(), device).banks
-    )
+    other = LadderScenes.of(load_images(arguments.images)[:, ::-1].copy(), device)
     runs = []
     for seed in range(arguments.seeds):
         kernel, seconds, losses = trained(LADDER.with_seed(seed), scenes, device)

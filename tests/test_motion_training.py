@@ -13,21 +13,20 @@ from spikecore import BackendUnavailable, FileRefused, InvalidInput, UnknownName
 from spikecore.motifs import DelayKernel
 from spikecore.motifs.dense import DelayConv
 from spikecore.motifs.images import draw_shapes, load_images, standardise, whiten
+from spikecore.motifs.kernel import causal_mask
 from spikecore.motifs.labels import MotionClasses
 from spikecore.motifs.protocol import score
 from spikecore.motifs.recorded import RecordedScenes
 from spikecore.motifs.scenes import (
     ImageBank,
     LadderScenes,
-    Movies,
     NaturalScenes,
     difference_events,
     gratings,
     motion_clouds,
-    protocol_events,
 )
 from spikecore.motifs.training import Recipe, Trainer
-from spikecore.motifs.workflow import LADDER, PAPER, PruningStudy, Training
+from spikecore.motifs.workflow import LADDER, PruningStudy, Training
 
 FOUR = MotionClasses(directions=4, speeds=(0.5,), outside=False)
 
@@ -180,11 +179,9 @@ def test_training_learns(bank):
     assert after.movie > 0.9
     assert trainer.losses[-1] < np.log(4) - 0.2
     assert score(trainer.result().pruned(20), [test]).movie > 0.6
-    # nothing lies outside the mask
-    weights = trainer.result().weights
-    assert np.abs(weights[:, :, 0]).sum() == pytest.approx(
-        np.abs(weights[:, :, 0, 3, 3]).sum(), rel=0.2
-    )
+    # no weight exceeds the mask times the largest
+    weights = np.abs(trainer.result().weights)
+    assert (weights <= causal_mask(7, 7) * weights.max() * (1 + 1e-6)).all()
 
 
 def test_bce_learns_too(bank):
@@ -299,8 +296,6 @@ def test_pruning_study(tmp_path):
     for i in range(5):
         picture = 128 + 40 * draw_shapes(1, seed=i)[0]
         Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8)).save(tmp_path / f"{i}.png")
-    classes = PAPER.task
-    assert classes == "paper"
     from spikecore.motifs import shipped_kernel
 
     study = PruningStudy(shipped_kernel(), tmp_path, movies=6, size=40)
@@ -348,10 +343,3 @@ def test_training_on_a_gpu_learns(bank):
     trainer = Trainer(scenes, recipe, DelayKernel.initial(4, delays=7, size=7), device="cuda")
     trainer.run()
     assert score(trainer.result(), [scenes.draw(24, generator(9))], "cuda").movie > 0.9
-
-
-def test_protocol_noise_keeps_movies_within_bounds():
-    torch.manual_seed(0)
-    events = protocol_events(torch.randn(1, 6, 8, 8))
-    assert set(events.unique().tolist()) <= {-1, 0, 1}
-    assert isinstance(Movies(events, events, events), Movies)

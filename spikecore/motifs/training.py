@@ -53,10 +53,9 @@ class Recipe:
     voxels : int
         Voxels a step.
     background : float
-        Weight of a voxel without an event, where one with an event weighs 1 more; 1 with
-        ``events`` False means all voxels alike, as in the paper.
+        How often a voxel without an event is drawn, where one with an event is drawn 1 more.
     gated : bool
-        Prefer voxels with events.
+        Prefer voxels with events; False draws all alike, as the paper's loss has it.
     skip, border : int
         Ticks at the start and pixels at the rim that are left out.
     loss : {"cross-entropy", "bce"}
@@ -240,11 +239,9 @@ class Trainer:
         Every movie counts alike, unless it has next to no events.
         """
         r, (delays, size) = self.recipe, (self.kernel.delays, self.kernel.size)
-        part = self.step % r.reuse
-        count = len(movies.events)
-        group = slice(part * count // r.reuse, max(1, (part + 1) * count // r.reuse))
-        if group.start >= group.stop:  # fewer movies than steps
-            group = slice(part % count, part % count + 1)
+        part, count = self.step % r.reuse, len(movies.events)
+        first = part * count // r.reuse
+        group = slice(first, max(first + 1, (part + 1) * count // r.reuse))
         events, labels, velocity = (
             values[group] for values in (movies.events, movies.labels, movies.velocity)
         )

@@ -165,9 +165,13 @@ class Training:
                 break
             kernel = self.trainer.result().pruned(self.plan.prune, structured=self.plan.structured)
             if self.plan.retrain is None:
-                return kernel.snapped()
+                pruned = Trainer(self.scenes, self.plan.recipe, kernel, device=self.device)
+                return self._finished(pruned)
             self._retrain(kernel)
-        kernel = self.trainer.calibrated() if self.plan.calibrate else self.trainer.result()
+        return self._finished(self.trainer)
+
+    def _finished(self, trainer: Trainer) -> DelayKernel:
+        kernel = trainer.calibrated() if self.plan.calibrate else trainer.result()
         return kernel.snapped()
 
     def save(self) -> None:
