@@ -24,10 +24,11 @@ from spikecore import EventStream
 from spikecore.cli.motion import parse_sensor
 from spikecore.data import read_events
 from spikecore.motifs import DelayKernel, EventLayer, detect, shipped_kernel
+from spikecore.motifs.bank import ImageBank
 from spikecore.motifs.dense import DelayConv
 from spikecore.motifs.detect import hot_pixels
 from spikecore.motifs.images import load_images, whiten
-from spikecore.motifs.scenes import ImageBank, NaturalScenes
+from spikecore.motifs.scenes import NaturalScenes
 from spikecore.plot import save
 
 FACTORS = (1, 10, 31, 115, 310, 670)

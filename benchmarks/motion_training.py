@@ -21,19 +21,19 @@ import numpy as np
 import torch
 from machine import machine, write_json
 
+from spikecore.motifs.bank import ImageBank
 from spikecore.motifs.dense import DelayConv
 from spikecore.motifs.images import load_images, whiten
 from spikecore.motifs.kernel import DelayKernel
 from spikecore.motifs.labels import LADDER_CLASSES, PAPER_CLASSES
 from spikecore.motifs.protocol import score
 from spikecore.motifs.scenes import (
-    ImageBank,
     LadderScenes,
     Movies,
     NaturalScenes,
     difference_events,
-    motion_clouds,
 )
+from spikecore.motifs.textures import motion_clouds
 from spikecore.motifs.training import Recipe, Trainer
 from spikecore.motifs.workflow import LADDER, PAPER, Training
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from spikecore import BackendUnavailable, FileRefused, InvalidInput, UnknownName
 from spikecore.motifs import DelayKernel
+from spikecore.motifs.bank import ImageBank
 from spikecore.motifs.dense import DelayConv
 from spikecore.motifs.images import draw_shapes, load_images, standardise, whiten
 from spikecore.motifs.kernel import causal_mask
@@ -18,13 +19,11 @@ from spikecore.motifs.labels import MotionClasses
 from spikecore.motifs.protocol import score
 from spikecore.motifs.recorded import RecordedScenes
 from spikecore.motifs.scenes import (
-    ImageBank,
     LadderScenes,
     NaturalScenes,
     difference_events,
-    gratings,
-    motion_clouds,
 )
+from spikecore.motifs.textures import gratings, motion_clouds
 from spikecore.motifs.training import Recipe, Trainer
 from spikecore.motifs.workflow import LADDER, PruningStudy, Training
 

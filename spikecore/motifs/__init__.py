@@ -5,10 +5,11 @@ from spikecore.motifs.detector import MotifLayer
 from spikecore.motifs.detector_learning import LearnedMotifs, learn_motifs
 from spikecore.motifs.detector_scores import Detections, DetectionScore, score, strongest
 from spikecore.motifs.kernel import DelayKernel
-from spikecore.motifs.ladder import Velocity, shipped_kernel
+from spikecore.motifs.ladder import shipped_kernel
 from spikecore.motifs.layer import Answers, KernelLayer, Sums
 from spikecore.motifs.sparse import EventLayer, taps_of
 from spikecore.motifs.spike_motifs import MotifModel, MotifRaster
+from spikecore.motifs.velocity import Velocity
 
 __all__ = [
     "Answers",

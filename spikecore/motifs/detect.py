@@ -13,7 +13,8 @@ import numpy.typing as npt
 from spikecore.camera import EventStream
 from spikecore.interrupts import StopRequest
 from spikecore.motifs.kernel import DelayKernel
-from spikecore.motifs.ladder import TICKS, LadderSums, Velocity, shipped_kernel, sweep
+from spikecore.motifs.ladder import TICKS, LadderSums, shipped_kernel, sweep
+from spikecore.motifs.velocity import Velocity
 from spikecore.progress import OnProgress
 
 __all__ = ["Motion", "MovingPart", "detect", "hot_pixels", "rotation_sense"]

@@ -19,18 +19,13 @@ from spikecore.errors import InvalidInput, UnknownName
 from spikecore.interrupts import StopRequest
 from spikecore.motifs.kernel import DelayKernel
 from spikecore.motifs.layer import KernelLayer, Sums
+from spikecore.motifs.velocity import Velocity, decode, motions_of
 from spikecore.progress import OnProgress
 
-__all__ = ["TICKS", "LadderSums", "MotionSpikes", "Velocity", "decode", "shipped_kernel", "sweep"]
+__all__ = ["TICKS", "LadderSums", "MotionSpikes", "make_layer", "shipped_kernel", "sweep"]
 
 TICKS = (500, 1000, 2000, 4000, 8000, 16000, 32000)
 """Rungs of the ladder, us."""
-
-FULL_VOTES = 120
-"""Events from which a region has all of the kernel's votes; a single event has one."""
-
-DIRECTION_POWER, SPEED_POWER = 2, 4
-"""How much a rung that agrees with itself counts more than one that does not."""
 
 COLD_TICKS = 3
 """Events in the first ticks of a stream have too little past to be read."""
@@ -45,40 +40,6 @@ def shipped_kernel() -> DelayKernel:
     does; the factor of 4 by which its evidence is scaled was searched on other scenes.
     """
     return DelayKernel.load(Path(__file__).with_name("motion.npz"))
-
-
-@dataclass(frozen=True, eq=False)
-class Velocity:
-    """Motion of one or many cells.
-
-    Attributes
-    ----------
-    direction : ndarray of float64, shape S
-        rad, x right and y down (positive is clockwise on screen); NaN without events.
-    speed : ndarray of float64, shape S
-        Pixels a second.
-    strength : ndarray of float64, shape S
-        Length of the strongest resultant, 0 (no motion, or no agreement) to 1.
-    events : ndarray of int64, shape S
-        Events read on the rung that read most.
-    """
-
-    direction: FloatArray
-    speed: FloatArray
-    strength: FloatArray
-    events: npt.NDArray[np.int64]
-
-    @property
-    def x(self) -> FloatArray:
-        """Pixels a second to the right."""
-        along: FloatArray = self.speed * np.cos(self.direction)
-        return along
-
-    @property
-    def y(self) -> FloatArray:
-        """Pixels a second downwards."""
-        along: FloatArray = self.speed * np.sin(self.direction)
-        return along
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,79 +117,6 @@ class LadderSums:
     def velocity(self, axes: tuple[int, ...] = ()) -> Velocity:
         """Return the motion of each bin and cell, those along ``axes`` taken together."""
         return decode(self.log_posterior.sum(axes), self.counts.sum(axes), self.ticks, self.kernel)
-
-
-def decode(
-    log_posterior: FloatArray,
-    counts: npt.NDArray[np.int64],
-    ticks: tuple[int, ...],
-    kernel: DelayKernel,
-) -> Velocity:
-    """Combine the rungs of the ladder into one velocity.
-
-    On each rung, the mean log posterior over the events, times a number of votes, gives
-    the posterior q of the cell: a product over events, as independent witnesses' should
-    be, tempered because neighbours are not independent. The classes of one speed v make
-    a resultant Z = sum q exp(i phi). The direction is that of sum Z |Z|; the speed is the
-    mean of log v, weighted by the fourth power of each Z's length along that direction.
-
-    Parameters
-    ----------
-    log_posterior : ndarray of float64, shape (*S, R, C)
-        Summed over events, by rung and class.
-    counts : ndarray of int64, shape (*S, R)
-        Events, by rung.
-    ticks : tuple of int
-        Rungs, us.
-    kernel : DelayKernel
-        With ``directions`` and ``speeds``.
-
-    Returns
-    -------
-    Velocity
-        With arrays of shape S.
-
-    Raises
-    ------
-    InvalidInput
-        If the kernel's classes are not motions.
-    """
-    directions, speeds = _motions_of(kernel)
-    n = counts[..., None]
-    votes = 1.0 + (kernel.votes - 1.0) * np.minimum(1.0, n / FULL_VOTES)
-    logits = votes * log_posterior / np.maximum(n, 1)
-    q = np.exp(logits - logits.max(-1, keepdims=True))
-    q = np.where(n > 0, q / q.sum(-1, keepdims=True), 0.0)
-    inside = np.isfinite(directions)
-    rings = np.unique(speeds[inside])
-    unit = np.where(inside, np.exp(1j * np.where(inside, directions, 0.0)), 0.0)
-    by_ring = np.stack([np.where(speeds == ring, unit, 0.0) for ring in rings], -1)
-    z = q @ by_ring  # (*S, R, rings)
-    z = z.reshape(*z.shape[:-2], -1)
-    length = np.abs(z)
-    together = (z * length ** (DIRECTION_POWER - 1)).sum(-1)
-    direction = np.angle(together)
-    along = np.clip((z * np.exp(-1j * direction)[..., None]).real, 0.0, None)
-    log_speed = np.log(rings[None, :] / (np.asarray(ticks)[:, None] * 1e-6)).ravel()
-    weight = along**SPEED_POWER
-    total = weight.sum(-1)
-    some = total > 0.0
-    speed = np.exp((weight * log_speed).sum(-1) / np.where(some, total, 1.0))
-    return Velocity(
-        np.where(some, direction, np.nan),
-        np.where(some, speed, np.nan),
-        length.max(-1),
-        counts.max(-1),
-    )
-
-
-def _motions_of(kernel: DelayKernel) -> tuple[FloatArray, FloatArray]:
-    """Return directions and speeds of the classes, or say that they are no motions."""
-    if kernel.directions is None or kernel.speeds is None:
-        raise InvalidInput(
-            "kernel", "has no motions as classes", fix="train it with spikecore motion train"
-        )
-    return kernel.directions, kernel.speeds
 
 
 def make_layer(
@@ -319,7 +207,7 @@ def sweep(
     for name, value in (("bin", bin), ("cell", cell), ("reads", reads)):
         if value is not None and value < 1:
             raise InvalidInput(name, "must be at least 1", got=value, fix="leave it out")
-    _motions_of(kernel)
+    motions_of(kernel)
     if not 0.0 < sure <= 1.0:
         raise InvalidInput(
             "sure", "must lie above 0 and not above 1", got=sure, fix="it is a probability"
@@ -374,7 +262,7 @@ class _Sweep:
         self.sums = [Sums.zeros(total, kernel.classes) for _ in ticks]
         self.confidence = np.zeros(times.size, np.float32)
         self.best = np.zeros(times.size, np.int32)
-        self.directions, self.speeds = _motions_of(kernel)
+        self.directions, self.speeds = motions_of(kernel)
         self.inside = np.isfinite(self.directions)
         self.voxels = self.read = 0
 

@@ -1,4 +1,4 @@
-"""Moving scenes turned into events: natural images, gratings, Motion Clouds.
+"""Moving natural images and shapes turned into events, with their labels.
 
 Everything is drawn from a seed, made on the device that trains, and never stored. A
 movie is a tensor of grey values, shape (B, T, H, W); its events are a tensor of the same
@@ -14,29 +14,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spikecore.motifs.bank import ImageBank
 from spikecore.motifs.images import draw_shapes, log_contrast, whiten
 from spikecore.motifs.labels import LADDER_CLASSES, PAPER_CLASSES, MotionClasses
 
 __all__ = [
     "Augmentation",
-    "ImageBank",
     "LadderScenes",
     "Movies",
     "NaturalScenes",
     "difference_events",
-    "gratings",
-    "motion_clouds",
 ]
 
 MARGIN = 6
 """A path stays so many pixels inside the image."""
 
 
-HALF = 0.5
+SLOW = 0.5
 """Share of movies whose pixels are slow to follow."""
-
-CHUNK = 16
-"""Windows are read for so many movies at a time: each needs its image in full precision."""
 
 
 @dataclass(frozen=True)
@@ -56,86 +51,6 @@ class Movies:
     events: Tensor
     labels: Tensor
     velocity: Tensor
-
-
-class ImageBank:
-    """Images, enlarged once, that windows can be read from at any sub-pixel offset.
-
-    Parameters
-    ----------
-    images : ndarray of float32, shape (N, H, W)
-        Filtered images (:func:`~spikecore.motifs.images.whiten`, ...).
-    device : str
-        Where the images and all that is made of them live.
-    upsample : int
-        Enlargement by exact Fourier interpolation; reading is bilinear between those
-        samples. 8 keeps the error of a whitened image near 1 %.
-    """
-
-    def __init__(self, images: np.ndarray, device: str = "cpu", upsample: int = 8) -> None:
-        self.upsample = upsample
-        self.shape = images.shape[1:]
-        self.images = torch.stack(
-            [_enlarge(torch.as_tensor(image, device=device), upsample).half() for image in images]
-        )
-
-    def __len__(self) -> int:
-        return int(self.images.shape[0])
-
-    @property
-    def device(self) -> torch.device:
-        """Where the images live."""
-        return self.images.device
-
-    def windows(self, index: Tensor, x: Tensor, y: Tensor, height: int, width: int) -> Tensor:
-        """Return windows of images, one for each time.
-
-        Parameters
-        ----------
-        index : Tensor of int64, shape (B,)
-            Which image.
-        x, y : Tensor of float32, shape (B, T)
-            Upper left corner, pixels of the original image.
-        height, width : int
-            Size of the window, pixels.
-
-        Returns
-        -------
-        Tensor of float32, shape (B, T, height, width)
-        """
-        parts = [
-            self._read(index[i : i + CHUNK], x[i : i + CHUNK], y[i : i + CHUNK], height, width)
-            for i in range(0, len(index), CHUNK)
-        ]
-        return torch.cat(parts)
-
-    def _read(self, index: Tensor, x: Tensor, y: Tensor, height: int, width: int) -> Tensor:
-        b, t = x.shape
-        images = self.images[index].float()[:, None]
-        rows = (y[:, :, None] + torch.arange(height, device=y.device)) * self.upsample
-        columns = (x[:, :, None] + torch.arange(width, device=x.device)) * self.upsample
-        rows = rows / (images.shape[2] - 1) * 2 - 1
-        columns = columns / (images.shape[3] - 1) * 2 - 1
-        shape = (b, t, height, width)
-        grid = torch.stack(
-            [columns[:, :, None, :].expand(shape), rows[:, :, :, None].expand(shape)], -1
-        )
-        read = torch.nn.functional.grid_sample(
-            images, grid.reshape(b, t * height, width, 2), align_corners=True
-        )
-        return read.reshape(shape)
-
-
-def _enlarge(image: Tensor, factor: int) -> Tensor:
-    """Interpolate a real image exactly, by padding its spectrum with zeros."""
-    height, width = image.shape
-    spectrum = torch.fft.rfft2(image)
-    wide = spectrum.new_zeros(factor * height, factor * width // 2 + 1)
-    half = height // 2
-    wide[:half, : spectrum.shape[1]] = spectrum[:half]
-    wide[-half:, : spectrum.shape[1]] = spectrum[-half:]
-    size = (factor * height, factor * width)
-    return torch.fft.irfft2(wide, s=size) * factor**2
 
 
 def difference_events(movie: Tensor, threshold: Tensor) -> Tensor:
@@ -377,7 +292,7 @@ class LadderScenes:
             theta * r * torch.exp(a.mismatch * torch.randn(count, height, width, device=device))
             for r in (ratio, 1 / ratio)
         )
-        follow = (1 / (1 + 2 * uniform(count) * (uniform(count) < HALF))).to(device)[:, None, None]
+        follow = (1 / (1 + 2 * uniform(count) * (uniform(count) < SLOW))).to(device)[:, None, None]
         lost = (a.drop * uniform(count) ** 1.5).to(device)[:, None, None, None]
         false = between(*a.noise)[..., None]
         start = (uniform(count) < a.onset) * uniform(count) * ticks * 0.6
@@ -416,100 +331,3 @@ class LadderScenes:
         ]
         part = inside[1][:, :, None] & inside[0][:, None, :]
         return part | whole[:, None, None]
-
-
-def gratings(
-    velocity: Tensor, shape: tuple[int, int, int], frequency: float, generator: torch.Generator
-) -> Tensor:
-    """Return drifting sine gratings, perpendicular to their motion.
-
-    Parameters
-    ----------
-    velocity : Tensor, shape (B, 2)
-        Pixels a tick.
-    shape : tuple of int
-        Ticks, height, width.
-    frequency : float
-        Cycles a pixel.
-    generator : torch.Generator
-        Of the phases.
-
-    Returns
-    -------
-    Tensor of float32, shape (B, T, H, W)
-        In [-1, 1].
-    """
-    ticks, height, width = shape
-    speed = velocity.norm(dim=1).clamp(min=1e-9)
-    ux, uy = (velocity / speed[:, None]).T
-    t = torch.arange(ticks, dtype=torch.float32)[None, :, None, None]
-    y = torch.arange(height, dtype=torch.float32)[None, None, :, None]
-    x = torch.arange(width, dtype=torch.float32)[None, None, None, :]
-    phase = torch.rand(len(velocity), generator=generator)
-    along, v, start = (
-        ux[:, None, None, None] * x + uy[:, None, None, None] * y,
-        speed[:, None, None, None],
-        phase[:, None, None, None],
-    )
-    return torch.sin(2 * math.pi * (frequency * (along - v * t) + start))
-
-
-def motion_clouds(
-    velocity: Tensor,
-    shape: tuple[int, int, int],
-    generator: torch.Generator,
-    *,
-    frequency: float = 0.15,
-    bandwidth: float = 0.15,
-    orientation: Tensor | None = None,
-    orientation_spread: float = math.pi / 12,
-    speed_spread: float = 0.05,
-) -> Tensor:
-    """Return Motion Clouds: random textures with a given motion (Leon et al. 2012).
-
-    Noise whose spectrum is a product of three envelopes: a log-normal band of spatial
-    frequency, a von Mises band of orientation, and a Gaussian around the plane of the
-    velocity, ``f_t + v_x f_x + v_y f_y = 0``.
-
-    Parameters
-    ----------
-    velocity : Tensor, shape (B, 2)
-        Pixels a tick.
-    shape : tuple of int
-        Ticks, height, width.
-    generator : torch.Generator
-        Of the phases, on the CPU.
-    frequency, bandwidth : float
-        Centre and width of the spatial frequency, cycles a pixel.
-    orientation : Tensor, shape (B,), optional
-        Direction of the frequency vector, rad. Default: that of the motion.
-    orientation_spread : float
-        Width of the orientation, rad.
-    speed_spread : float
-        Width of the speed, relative.
-
-    Returns
-    -------
-    Tensor of float32, shape (B, T, H, W)
-        tanh of the texture scaled to [-1, 1].
-    """
-    device = velocity.device
-    ticks, height, width = shape
-    ft = torch.fft.fftfreq(ticks, device=device)[:, None, None]
-    fy = torch.fft.fftfreq(height, device=device)[None, :, None]
-    fx = torch.fft.rfftfreq(width, device=device)[None, None, :]
-    space = torch.sqrt(fx**2 + fy**2).clamp(min=1e-9)
-    radius = torch.sqrt(space**2 + ft**2).clamp(min=1e-9)
-    log_width = math.log(1 + bandwidth / frequency)
-    band = torch.exp(-0.5 * (torch.log(space / frequency) / log_width) ** 2) / space
-    band = torch.where(space < 1e-6, torch.zeros((), device=device), band)  # noqa: PLR2004
-    angle = torch.atan2(fy, fx)
-    movies = []
-    for i, (vx, vy) in enumerate(velocity):
-        theta = torch.atan2(vy, vx) if orientation is None else orientation[i].to(device)
-        turned = torch.exp((torch.cos(2 * (angle - theta)) - 1) / (2 * orientation_spread) ** 2)
-        plane = torch.exp(-0.5 * ((ft + fx * vx + fy * vy) / (speed_spread * radius)) ** 2)
-        white = torch.fft.rfftn(torch.randn(shape, generator=generator).to(device))
-        movie = torch.fft.irfftn(white * band * turned * plane, s=shape)
-        movies.append(torch.tanh(movie / movie.abs().max()))
-    return torch.stack(movies)

@@ -14,11 +14,12 @@ import torch
 
 from spikecore.errors import FileRefused, InvalidInput
 from spikecore.files import check_writable, read_archive, write_archive
+from spikecore.motifs.bank import ImageBank
 from spikecore.motifs.images import load_images, whiten
 from spikecore.motifs.kernel import DelayKernel
 from spikecore.motifs.labels import LADDER_CLASSES, PAPER_CLASSES
 from spikecore.motifs.protocol import score
-from spikecore.motifs.scenes import ImageBank, LadderScenes, NaturalScenes
+from spikecore.motifs.scenes import LadderScenes, NaturalScenes
 from spikecore.motifs.training import Recipe, Scenes, Trainer
 
 __all__ = ["LADDER", "PAPER", "Plan", "PruningStudy", "Training", "scenes_for"]
