@@ -49,7 +49,7 @@ def backend(name, entry):
 class Modest(ClockedBackend):
     """Can do next to nothing."""
 
-    def capabilities(self):
+    def capabilities(self, options):
         nothing = frozenset()
         return Capabilities(frozenset({"lif"}), nothing, frozenset({"float64"}), nothing, 1, False)
 

@@ -6,13 +6,14 @@ import re
 from pathlib import Path
 
 import fault_cases
+import fault_cases_backends
 import fault_cases_running
 import pytest
 
 from spikecore import CapabilityRefused, InvalidInput, SpikecoreError, UnknownName
 
 PAGE = Path(__file__).parents[1] / "docs" / "errors.md"
-FAULTS = fault_cases.FAULTS | fault_cases_running.FAULTS
+FAULTS = fault_cases.FAULTS | fault_cases_running.FAULTS | fault_cases_backends.FAULTS
 ANSWERS = {
     "Answers of a memory": fault_cases_running.OUTCOMES,
     "How a run may end": fault_cases_running.ENDINGS,

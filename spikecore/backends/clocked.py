@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecore.backends.lowering import Lowered, LoweredPopulation, LoweredProjection
-from spikecore.backends.protocol import Capabilities, Options
+from spikecore.backends.protocol import Capabilities, Choice, Options
 from spikecore.backends.session import SteppedSession
 from spikecore.errors import InvalidInput
 from spikecore.plasticity import PairSTDP
@@ -32,8 +32,10 @@ class ClockedBackend:
     """The NumPy oracle."""
 
     name = "clocked"
+    version = np.__version__
+    choices: Mapping[str, Choice] = {}
 
-    def capabilities(self) -> Capabilities:
+    def capabilities(self, options: Options) -> Capabilities:
         """Everything the network description can say, slowly."""
         return Capabilities.everything()
 
