@@ -43,6 +43,18 @@ def without_compiler():
         on_brian2(options={"target": "cpp_standalone"})
 
 
+def broken_compiler():
+    simulation = on_brian2(options={"target": "cpp_standalone"})
+    from spikecore.backends.brian2.quiet import brian2
+
+    options = brian2.prefs.devices.cpp_standalone
+    before, options.make_cmd_unix = options.make_cmd_unix, "false"
+    try:
+        simulation.run(5 * ms)
+    finally:
+        options.make_cmd_unix = before
+
+
 def weights_under_way():
     simulation = on_brian2(synapses(weight=[1, 2, 3] * nA))
     simulation.feed("in", [0] * ms, [0])
@@ -62,6 +74,7 @@ FAULTS = {
         "a value that the option does not have": lambda: on_brian2(options={"target": "cyton"}),
         "an option without its name": lambda: run(network(), 5 * ms, backend="brian2:cython"),
         "a target that needs a compiler where there is none": without_compiler,
+        "a compiler that fails": broken_compiler,
         "going on where a run is in one piece": lambda: one_piece(lambda s: s.run(5 * ms)),
         "a checkpoint where there are none": lambda: one_piece(lambda s: s.save("checkpoint")),
         "new weights while spikes are on their way, brian2": weights_under_way,

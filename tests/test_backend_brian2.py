@@ -23,6 +23,7 @@ from spikecore import (
     Input,
     InvalidInput,
     LinearUnit,
+    MOhm,
     Network,
     OneToOne,
     PairSTDP,
@@ -88,13 +89,13 @@ def driven(unit, *more, weight=12 * nA, dt=1.0):
     )
 
 
-@settings(WHATEVER, max_examples=5)
+@settings(WHATEVER, max_examples=3)
 @given(network=networks(plastic=False))
 def test_static_networks(network):
     check(network)
 
 
-@settings(WHATEVER, max_examples=4)
+@settings(WHATEVER, max_examples=3)
 @given(network=networks(plastic=True))
 def test_plastic_networks(network):
     check(network)
@@ -153,6 +154,13 @@ def test_own_units_and_where_brian2_cannot_integrate_them(matrix, reason):
     assert len(result.spikes["n"]) > 20
     told = [note for note in result.notes if "propagator" in note]
     assert (reason in told[0]) if reason else (told == [])
+
+
+def test_a_membrane_that_hardly_leaks_under_the_spinnaker_rule():
+    unit = LIF(tau_m=1e8 * ms, resistance=1e7 * MOhm, step="spinnaker", refractory=1 * ms)
+    result = check(driven(unit), 60 * ms)
+    assert len(result.spikes["n"]) > 20
+    assert "a state does not leak" in result.notes[0]
 
 
 def test_a_fine_grid():

@@ -19,7 +19,6 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 # The input spikes are drawn or fed again; everything else of a generator is made from them.
 _FROM_INPUT = "input"
-_PRIVATE = ("_previous_dt", "_spikes_changed")
 
 
 def flat(built: Built) -> Arrays:

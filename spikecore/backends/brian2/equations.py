@@ -80,7 +80,7 @@ def model_of(p: LoweredPopulation, dt: float) -> Model:
     model.reset = _reset(p, writer)
     _hold(p, writer)
     _receive(p, dt, writer)
-    if p.unit.step == "spinnaker" and not reason:
+    if p.unit.step == "spinnaker":
         arrivals += [f"held_{name} : 1" for name in model.states]
         model.before += "".join(f"held_{name} = {name}\n" for name in model.states)
     parameters = [f"{name} : 1 (constant)" for name in model.parameters if name[0] != "k"]

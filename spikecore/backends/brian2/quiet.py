@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -47,11 +48,16 @@ def code_target(target: str) -> Iterator[None]:
 @contextmanager
 def standalone(folder: str) -> Iterator[Any]:
     """Make brian2 write, compile and run a C++ program in ``folder`` within the block."""
+    options = brian2.prefs.devices.cpp_standalone
+    before = options.extra_make_args_unix
+    # Not a word on standard output, and not all files at once, which is brian2's way.
+    options.extra_make_args_unix = ["-s", f"-j{os.cpu_count() or 1}"]
     with code_target("numpy"):
         brian2.set_device("cpp_standalone", build_on_run=False, directory=folder)
         device = brian2.device
         try:
             yield device
         finally:
+            options.extra_make_args_unix = before
             device.reinit()
             reset_device()

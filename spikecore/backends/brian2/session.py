@@ -143,6 +143,12 @@ class Brian2Session(SteppedSession):
         rule = self.lowered.projections[projection].plasticity
         return values if rule is None else np.clip(values, *rule.bounds)
 
+    def _settle_weights(self) -> None:
+        for number, p in enumerate(self.lowered.projections):
+            if p.plasticity is not None:
+                own = self._projection_weights[number]
+                np.clip(own, *p.plasticity.bounds, out=own)
+
 
 class RuntimeSession(Brian2Session):
     """A run inside this process."""
@@ -231,12 +237,6 @@ class RuntimeSession(Brian2Session):
         for number, synapses in self._built.synapses.items():
             if self.lowered.projections[number].plasticity is not None:
                 self._projection_weights[number][:] = synapses.variables["w1"].get_value()
-
-    def _settle_weights(self) -> None:
-        for number, p in enumerate(self.lowered.projections):
-            if p.plasticity is not None:
-                own = self._projection_weights[number]
-                np.clip(own, *p.plasticity.bounds, out=own)
 
     def set_weights(self, projection: int, values: FloatArray) -> None:
         """Replace the weights, in row order (or the one weight that all share).

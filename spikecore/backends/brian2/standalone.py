@@ -14,12 +14,25 @@ from spikecore.backends.brian2.quiet import brian2, standalone
 from spikecore.backends.brian2.session import Brian2Session
 from spikecore.backends.lowering import Lowered
 from spikecore.backends.protocol import Options
+from spikecore.errors import BackendUnavailable
 from spikecore.progress import OnProgress
 from spikecore.results import Status
 
 __all__ = ["StandaloneSession"]
 
 IndexArray = npt.NDArray[np.int64]
+
+
+def _build(device: Any, folder: str) -> None:
+    try:
+        device.build(directory=folder, compile=True, run=True)
+    except RuntimeError as error:
+        raise BackendUnavailable(
+            "backend 'brian2', target 'cpp_standalone'",
+            "the program could not be compiled or run",
+            got=str(error).partition("\n")[0],
+            fix="read what the compiler says, or use target='numpy'",
+        ) from error
 
 
 class StandaloneSession(Brian2Session):
@@ -45,7 +58,7 @@ class StandaloneSession(Brian2Session):
             monitors = self._monitors(built)
             built.give(*self._now)
             built.network.run(to_tick * self.lowered.dt * brian2.ms, namespace={})
-            device.build(directory=folder, compile=True, run=True)
+            _build(device, folder)
             self._take(built, monitors, to_tick)
         self._model_notes = tuple(n for m in built.models.values() for n in m.notes)
         self._wall += time.perf_counter() - began
