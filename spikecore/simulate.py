@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -23,6 +24,9 @@ from spikecore.randomness import check_seed
 from spikecore.results import Result
 
 __all__ = ["Simulation", "run"]
+
+LONG_RUN_SECONDS = 20
+"""Runs on a slow backend that should take longer get a note."""
 
 
 def run(  # noqa: PLR0913 - all but two are by keyword
@@ -143,6 +147,7 @@ class Simulation:
         reasons = self._capabilities.refusals(lowered, how)
         if reasons:
             raise CapabilityRefused(name, reasons)
+        self._advice: tuple[str, ...] = ()
         self.network = network
         self._lowered = lowered
         self._session = chosen.prepare(lowered, how)
@@ -187,6 +192,7 @@ class Simulation:
             )
         if self._session.tick > 0 and not self._capabilities.pieces:
             self._refuse("it runs in one piece: what has ended cannot go on")
+        self._advise(ticks)
         with progress_bar("running", ticks, enabled=progress) as advance:
             self._session.advance(self._session.tick + ticks, advance)
         return self.result(weights=weights)
@@ -199,7 +205,8 @@ class Simulation:
         weights : bool
             False leaves the final weights out, which saves time where synapses are many.
         """
-        return self._session.result(weights=weights)
+        result = self._session.result(weights=weights)
+        return replace(result, notes=(*result.notes, *self._advice))
 
     def feed(self, source: Input | str, times: Quantity, neurons: npt.ArrayLike) -> None:
         """Add spikes of an input, at or after the present time.
@@ -306,6 +313,15 @@ class Simulation:
         """
         self._needs_checkpoints()
         self._session.restore(read_checkpoint(path, self._identity))
+
+    def _advise(self, ticks: int) -> None:
+        """Note where another backend would be much quicker."""
+        seconds = self._capabilities.seconds(self._lowered, ticks)
+        if seconds > LONG_RUN_SECONDS:
+            self._advice = (
+                f"backend {self._identity['backend']!r} is the slow choice for this network: about "
+                f"{seconds:.0f} s by measured cost; 'event' gives the same spikes",
+            )
 
     def _needs_checkpoints(self) -> None:
         if not self._capabilities.checkpoint:

@@ -75,6 +75,9 @@ class Capabilities:
     departs : mapping of str to str
         Where it departs from what the others promise: topic, and the reason. Such
         differences are no refusals; the conformance suite lists them.
+    tick_cost : tuple of float
+        Seconds that a tick takes, and that each neuron and synapse adds to it, measured:
+        what a run will roughly take. (0, 0) for a backend that is never the slow choice.
     """
 
     units: frozenset[str]
@@ -85,9 +88,10 @@ class Capabilities:
     checkpoint: bool
     pieces: bool = True
     departs: Mapping[str, str] = field(default_factory=dict)
+    tick_cost: tuple[float, float] = (0.0, 0.0)
 
     @classmethod
-    def everything(cls) -> Capabilities:
+    def everything(cls, tick_cost: tuple[float, float] = (0.0, 0.0)) -> Capabilities:
         """Return the capabilities of a backend that runs all a Network can say."""
         return cls(
             units=frozenset({"any"}),
@@ -96,6 +100,14 @@ class Capabilities:
             plasticity=frozenset({"PairSTDP"}),
             max_delay_ticks=2**24,
             checkpoint=True,
+            tick_cost=tick_cost,
+        )
+
+    def seconds(self, lowered: Lowered, ticks: int) -> float:
+        """Estimate how long a run will take."""
+        fixed, each = self.tick_cost
+        return ticks * (
+            fixed + each * (lowered.n_neurons + sum(p.size for p in lowered.projections))
         )
 
     def refusals(self, lowered: Lowered, options: Options) -> list[str]:

@@ -30,7 +30,7 @@ class _LazyGroup(click.Group):
         return command
 
 
-_COMMANDS = ("memory",)
+_COMMANDS = ("backends", "doctor", "memory")
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -35,13 +35,14 @@ class Output:
         if self.as_json:
             return
         from rich.console import Console
+        from rich.markup import escape
         from rich.table import Table
 
         table = Table(title=title, title_justify="left")
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*map(escape, row))
         Console().print(table)
 
 
@@ -62,5 +63,8 @@ def output_options(command: F) -> F:
 
 
 backend_option = click.option(
-    "--backend", default="event", show_default=True, help="Where the spikes run: event, clocked."
+    "--backend",
+    default="event",
+    show_default=True,
+    help="Where the spikes run: see spikecore backends.",
 )

@@ -17,6 +17,8 @@ __all__ = ["Brian2Backend"]
 MAX_DELAY_TICKS = 2**20
 """Slots of one queue of brian2; it keeps a list for each, in every projection."""
 
+_TICK_COST = (6e-4, 1e-9)  # measured: 100 to 3000 neurons with 1000 to 900,000 synapses
+
 _SUMS = "brian2 adds up projection by projection: sums of floats may differ in the last bit"
 _WEIGHTS = "weights cannot be set while spikes are on their way through the synapses"
 _TIES = "a threshold reached to within rounding (10⁻¹³) may be passed a tick earlier or later"
@@ -45,6 +47,7 @@ class Brian2Backend:
             max_delay_ticks=MAX_DELAY_TICKS,
             checkpoint=not one_piece,
             pieces=not one_piece,
+            tick_cost=(0.0, 0.0) if one_piece else _TICK_COST,
             departs={"order of sums": _SUMS, "ties": _TIES, "set_weights": _WEIGHTS},
         )
 
