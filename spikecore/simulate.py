@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from spikecore.backends.lowering import LoweredProjection, lower
-from spikecore.backends.protocol import Options
-from spikecore.backends.registry import get_backend
+from spikecore.backends.protocol import Options, checked_options
+from spikecore.backends.registry import get_backend, split_backend
 from spikecore.checkpoint import read_checkpoint, write_checkpoint
 from spikecore.errors import CapabilityRefused, InvalidInput, UnknownName
 from spikecore.events import Spikes
@@ -23,8 +25,11 @@ from spikecore.results import Result
 
 __all__ = ["Simulation", "run"]
 
+LONG_RUN_SECONDS = 20
+"""Runs on a slow backend that should take longer get a note."""
 
-def run(
+
+def run(  # noqa: PLR0913 - all but two are by keyword
     network: Network,
     duration: Quantity,
     *,
@@ -34,6 +39,7 @@ def run(
     progress: bool = False,
     max_pending: int = Options.max_pending,
     max_trace_bytes: int = Options.max_trace_bytes,
+    options: Mapping[str, str] | None = None,
 ) -> Result:
     """Run ``network`` for ``duration`` and return what happened.
 
@@ -44,7 +50,8 @@ def run(
     duration : Quantity
         Model time (time), on the grid.
     backend : str
-        ``"event"`` (default), ``"clocked"`` or any registered name.
+        ``"event"`` (default), ``"clocked"``, ``"brian2"`` or any registered name; options
+        may follow after a colon, ``"brian2:target=cython"``.
     seed : int
         Seed of all random draws, 0 to 2**64 - 1. Recorded in the result.
     precision : {"float64", "float32"}
@@ -56,6 +63,8 @@ def run(
         "runaway".
     max_trace_bytes : int
         Memory that probes may fill; a run that would need more is refused.
+    options : mapping of str to str, optional
+        Options of the backend itself, e.g. ``{"target": "cython"}``; see docs/backends.
 
     Returns
     -------
@@ -77,6 +86,7 @@ def run(
         precision=precision,
         max_pending=max_pending,
         max_trace_bytes=max_trace_bytes,
+        options=options,
     )
     return simulation.run(duration, progress=progress)
 
@@ -89,7 +99,7 @@ class Simulation:
 
     Parameters
     ----------
-    network, backend, seed, precision, max_pending, max_trace_bytes
+    network, backend, seed, precision, max_pending, max_trace_bytes, options
         As in :func:`run`.
 
     Examples
@@ -117,6 +127,7 @@ class Simulation:
         precision: str = "float64",
         max_pending: int = Options.max_pending,
         max_trace_bytes: int = Options.max_trace_bytes,
+        options: Mapping[str, str] | None = None,
     ) -> None:
         if precision not in ("float64", "float32"):
             raise UnknownName("precision", str(precision), ("float64", "float32"))
@@ -127,19 +138,23 @@ class Simulation:
                 got=type(network).__name__,
                 fix="build one: Network([...])",
             )
-        options = Options(precision, max_pending, max_trace_bytes)
-        chosen = get_backend(backend)
+        name, own = split_backend(backend)
+        chosen = get_backend(name)
+        own = checked_options(chosen, own | dict(options or {}))
+        how = Options(precision, max_pending, max_trace_bytes, own)
         lowered = lower(network, check_seed(seed))
-        reasons = chosen.capabilities().refusals(lowered, options)
+        self._capabilities = chosen.capabilities(how)
+        reasons = self._capabilities.refusals(lowered, how)
         if reasons:
-            raise CapabilityRefused(backend, reasons)
+            raise CapabilityRefused(name, reasons)
+        self._advice: tuple[str, ...] = ()
         self.network = network
         self._lowered = lowered
-        self._session = chosen.prepare(lowered, options)
+        self._session = chosen.prepare(lowered, how)
         self._identity: dict[str, Any] = {
             "network": network.hash,
             "seed": lowered.seed,
-            "backend": backend,
+            "backend": name,
             "precision": precision,
         }
 
@@ -165,6 +180,8 @@ class Simulation:
         InvalidInput
             If the duration is not a positive time on the grid, or the simulation has
             ended (diverged, runaway).
+        CapabilityRefused
+            If the backend runs in one piece, and has.
         """
         ticks = int(ticks_of(duration, self._lowered.dt, "duration", minimum=1, single=True))
         if self._session.status in ("diverged", "runaway"):
@@ -173,6 +190,9 @@ class Simulation:
                 f"this simulation has {self._session.status}",
                 fix="start a new one",
             )
+        if self._session.tick > 0 and not self._capabilities.pieces:
+            self._refuse("it runs in one piece: what has ended cannot go on")
+        self._advise(ticks)
         with progress_bar("running", ticks, enabled=progress) as advance:
             self._session.advance(self._session.tick + ticks, advance)
         return self.result(weights=weights)
@@ -185,7 +205,8 @@ class Simulation:
         weights : bool
             False leaves the final weights out, which saves time where synapses are many.
         """
-        return self._session.result(weights=weights)
+        result = self._session.result(weights=weights)
+        return replace(result, notes=(*result.notes, *self._advice))
 
     def feed(self, source: Input | str, times: Quantity, neurons: npt.ArrayLike) -> None:
         """Add spikes of an input, at or after the present time.
@@ -274,7 +295,10 @@ class Simulation:
         ------
         FileRefused
             If the file cannot be written; an older file stays as it was.
+        CapabilityRefused
+            If the backend has no checkpoints.
         """
+        self._needs_checkpoints()
         write_checkpoint(path, self._identity, self._session.snapshot())
 
     def restore(self, path: str | os.PathLike[str]) -> None:
@@ -284,5 +308,24 @@ class Simulation:
         ------
         FileRefused
             If the file is damaged or belongs to something else; nothing has changed then.
+        CapabilityRefused
+            If the backend has no checkpoints.
         """
+        self._needs_checkpoints()
         self._session.restore(read_checkpoint(path, self._identity))
+
+    def _advise(self, ticks: int) -> None:
+        """Note where another backend would be much quicker."""
+        seconds = self._capabilities.seconds(self._lowered, ticks)
+        if seconds > LONG_RUN_SECONDS:
+            self._advice = (
+                f"backend {self._identity['backend']!r} is the slow choice for this network: about "
+                f"{seconds:.0f} s by measured cost; 'event' gives the same spikes",
+            )
+
+    def _needs_checkpoints(self) -> None:
+        if not self._capabilities.checkpoint:
+            self._refuse("it has no checkpoints")
+
+    def _refuse(self, reason: str) -> NoReturn:
+        raise CapabilityRefused(self._identity["backend"], [reason])

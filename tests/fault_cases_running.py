@@ -31,6 +31,7 @@ from spikecore import (
     mV,
     nA,
     run,
+    simulate,
 )
 from spikecore.backends import registry
 from spikecore.backends.clocked import ClockedBackend
@@ -49,7 +50,7 @@ def backend(name, entry):
 class Modest(ClockedBackend):
     """Can do next to nothing."""
 
-    def capabilities(self):
+    def capabilities(self, options):
         nothing = frozenset()
         return Capabilities(frozenset({"lif"}), nothing, frozenset({"float64"}), nothing, 1, False)
 
@@ -102,6 +103,13 @@ def explosion():
         Projection("n", "n", AllToAll(), 50 * mV, 2 * ms),
     ]
     return run(Network(parts), 10 * ms, max_pending=2000).message
+
+
+def slow():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(simulate, "LONG_RUN_SECONDS", 0)
+        (note,) = run(network(), 5 * ms, backend="clocked").notes
+        return note
 
 
 def notes(made, duration=5 * ms):
@@ -226,4 +234,5 @@ NOTES = {
     ),
     "spikes given for later than the end": lambda: notes(train([1, 7, 8] * ms, [0, 0, 0])),
     "delays as long as the run, or longer": lambda: notes(synapses(delay=5 * ms)),
+    "a long run on a slow backend": slow,
 }

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import fault_cases
+import fault_cases_backends
 import fault_cases_camera
 import fault_cases_hardware
 import fault_cases_motifs
@@ -19,6 +20,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "errors.md"
 FAULTS = (
     fault_cases.FAULTS
     | fault_cases_running.FAULTS
+    | fault_cases_backends.FAULTS
     | fault_cases_camera.FAULTS
     | fault_cases_hardware.FAULTS
     | fault_cases_motion.FAULTS

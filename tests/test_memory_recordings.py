@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from backend_params import BRIAN2
 from memory_scenarios import functional, pyramidal, rebuilt, state_map
 
 from spikecore import nA
@@ -27,7 +28,7 @@ DIGESTS = {
 }
 
 every_preset = pytest.mark.parametrize("preset", ["published", "robust"])
-every_backend = pytest.mark.parametrize("backend", ["event", "clocked", "spinnaker"])
+every_backend = pytest.mark.parametrize("backend", ["event", "clocked", "spinnaker", BRIAN2])
 every_session = pytest.mark.parametrize("name", list(SESSIONS))
 
 

@@ -1,1 +1,1 @@
-"""Machine limits, the fixed-point mirror and exports for neuromorphic hardware (in preparation)."""
+"""Machine limits, the fixed-point mirror and exports for neuromorphic hardware."""

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from spikecore.backends.lowering import Lowered
+from spikecore.errors import UnknownName
 from spikecore.progress import OnProgress
 from spikecore.results import Result, Status
 
-__all__ = ["Backend", "Capabilities", "Options", "Session"]
+__all__ = ["Backend", "Capabilities", "Choice", "Options", "Session", "checked_options"]
 
 IndexArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An option of one backend.
+
+    Attributes
+    ----------
+    values : tuple of str
+        What it may be; the first is the default.
+    meaning : str
+        What it decides, for ``spikecore backends``.
+    """
+
+    values: tuple[str, ...]
+    meaning: str
 
 
 @dataclass(frozen=True)
@@ -31,11 +48,14 @@ class Options:
         status "runaway" and keeps its results.
     max_trace_bytes : int
         Memory that probes may need before a run is refused.
+    own : mapping of str to str
+        Options of the backend itself, all of them, checked.
     """
 
     precision: str = "float64"
     max_pending: int = 200_000_000
     max_trace_bytes: int = 4_000_000_000
+    own: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,6 +70,14 @@ class Capabilities:
         Longest delay.
     checkpoint : bool
         Whether sessions can be saved and restored with spikes in flight.
+    pieces : bool
+        Whether a run can go on after it has ended.
+    departs : mapping of str to str
+        Where it departs from what the others promise: topic, and the reason. Such
+        differences are no refusals; the conformance suite lists them.
+    tick_cost : tuple of float
+        Seconds that a tick takes, and that each neuron and synapse adds to it, measured:
+        what a run will roughly take. (0, 0) for a backend that is never the slow choice.
     """
 
     units: frozenset[str]
@@ -58,9 +86,12 @@ class Capabilities:
     plasticity: frozenset[str]
     max_delay_ticks: int
     checkpoint: bool
+    pieces: bool = True
+    departs: Mapping[str, str] = field(default_factory=dict)
+    tick_cost: tuple[float, float] = (0.0, 0.0)
 
     @classmethod
-    def everything(cls) -> Capabilities:
+    def everything(cls, tick_cost: tuple[float, float] = (0.0, 0.0)) -> Capabilities:
         """Return the capabilities of a backend that runs all a Network can say."""
         return cls(
             units=frozenset({"any"}),
@@ -69,6 +100,14 @@ class Capabilities:
             plasticity=frozenset({"PairSTDP"}),
             max_delay_ticks=2**24,
             checkpoint=True,
+            tick_cost=tick_cost,
+        )
+
+    def seconds(self, lowered: Lowered, ticks: int) -> float:
+        """Estimate how long a run will take."""
+        fixed, each = self.tick_cost
+        return ticks * (
+            fixed + each * (lowered.n_neurons + sum(p.size for p in lowered.projections))
         )
 
     def refusals(self, lowered: Lowered, options: Options) -> list[str]:
@@ -153,10 +192,37 @@ class Backend(Protocol):
         """Name used with ``backend=`` and ``--backend``."""
         ...
 
-    def capabilities(self) -> Capabilities:
-        """Say what it can do."""
+    @property
+    def version(self) -> str:
+        """Version of the program that does the work."""
+        ...
+
+    @property
+    def choices(self) -> Mapping[str, Choice]:
+        """Options of its own, by name."""
+        ...
+
+    def capabilities(self, options: Options) -> Capabilities:
+        """Say what it can do with these options."""
         ...
 
     def prepare(self, lowered: Lowered, options: Options) -> Session:
         """Open a session."""
         ...
+
+
+def checked_options(backend: Backend, given: Mapping[str, str]) -> dict[str, str]:
+    """Return the options of ``backend`` itself: those given, and defaults for the rest.
+
+    Raises
+    ------
+    UnknownName
+        If it has no such option, or the option no such value.
+    """
+    for name, value in given.items():
+        if name not in backend.choices:
+            raise UnknownName(f"backend {backend.name!r}: options", name, backend.choices)
+        if value not in backend.choices[name].values:
+            known = backend.choices[name].values
+            raise UnknownName(f"backend {backend.name!r}: option {name!r}", str(value), known)
+    return {name: choice.values[0] for name, choice in backend.choices.items()} | dict(given)

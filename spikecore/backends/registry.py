@@ -6,17 +6,22 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
 from spikecore.backends.protocol import Backend
-from spikecore.errors import BackendUnavailable, UnknownName
+from spikecore.errors import BackendUnavailable, InvalidInput, UnknownName
 
-__all__ = ["ENTRY_POINT_GROUP", "backend_names", "get_backend"]
+__all__ = ["ENTRY_POINT_GROUP", "backend_names", "get_backend", "split_backend"]
 
 ENTRY_POINT_GROUP = "spikecore.backends"
 
 _BUILT_IN = {
     "event": "spikecore.backends.event:EventBackend",
     "clocked": "spikecore.backends.clocked:ClockedBackend",
+    "brian2": "spikecore.backends.brian2:Brian2Backend",
     "spinnaker": "spikecore_hardware.spinnaker.backend:SpinnakerBackend",
 }
+
+
+_EXTRAS = frozenset({"brian2"})
+"""Built-in backends that need an extra of the same name."""
 
 
 @cache
@@ -31,6 +36,29 @@ def _entries() -> dict[str, EntryPoint]:
 def backend_names() -> tuple[str, ...]:
     """Return the names of all registered backends."""
     return tuple(_entries())
+
+
+def split_backend(text: str) -> tuple[str, dict[str, str]]:
+    """Part ``"brian2:target=cython"`` into the name and its options.
+
+    Raises
+    ------
+    InvalidInput
+        If something after the colon is not ``name=value``.
+    """
+    name, _, rest = text.partition(":")
+    own = {}
+    for part in filter(None, rest.split(",")):
+        option, equals, value = part.partition("=")
+        if not equals:
+            raise InvalidInput(
+                f"backend {name!r}",
+                "takes options as name=value, joined by commas",
+                got=part,
+                fix="e.g. brian2:target=cython",
+            )
+        own[option.strip()] = value.strip()
+    return name, own
 
 
 def get_backend(name: str) -> Backend:
@@ -55,7 +83,7 @@ def get_backend(name: str) -> Backend:
             "is registered but cannot be loaded",
             got=str(error),
             fix="reinstall spikecore with its dependencies"
-            if name in _BUILT_IN
+            if name in _BUILT_IN and name not in _EXTRAS
             else f"pip install 'spikecore[{name}]', or choose backend='event'",
         ) from error
     return backend

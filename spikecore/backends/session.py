@@ -43,6 +43,9 @@ class SteppedSession:
         Name, for the provenance.
     """
 
+    packages: tuple[str, ...] = ("spikecore", "numpy", "numba")
+    """Packages whose versions a result records."""
+
     def __init__(self, lowered: Lowered, options: Options, backend: str) -> None:
         self.lowered = lowered
         self.options = options
@@ -95,7 +98,7 @@ class SteppedSession:
             while self.tick < to_tick and self.status == "complete":
                 stop = min(to_tick, self.tick + chunk)
                 began, before = time.perf_counter(), self.tick
-                self._run(stop, *self._sources(stop))
+                self._run(stop, *self._sources(self.tick, stop))
                 spent = time.perf_counter() - began
                 self._wall += spent
                 if on_progress is not None:
@@ -168,9 +171,10 @@ class SteppedSession:
                 "network": self.lowered.network.hash,
                 "seed": self.lowered.seed,
                 "backend": self.backend,
+                "options": dict(self.options.own),
                 "precision": self.options.precision,
                 "wall_s": round(self._wall, 6),
-                "versions": dict(_versions()),
+                "versions": dict(_versions(self.packages)),
             },
             notes=self.lowered.notes + self._late_notes(),
         )
@@ -208,10 +212,11 @@ class SteppedSession:
 
     # -- helpers ------------------------------------------------------------------
 
-    def _sources(self, stop: int) -> tuple[IndexArray, IndexArray]:
-        ticks, neurons = self.lowered.input_spikes(self.tick, stop)
+    def _sources(self, start: int, stop: int) -> tuple[IndexArray, IndexArray]:
+        """Return all source spikes of ticks ``start`` to ``stop - 1``, drawn, given and fed."""
+        ticks, neurons = self.lowered.input_spikes(start, stop)
         if self._fed[0].size:
-            lo, hi = np.searchsorted(self._fed[0], [self.tick, stop])
+            lo, hi = np.searchsorted(self._fed[0], [start, stop])
             ticks = np.concatenate([ticks, self._fed[0][lo:hi]])
             neurons = np.concatenate([neurons, self._fed[1][lo:hi]])
             order = np.lexsort((neurons, ticks))
@@ -255,9 +260,9 @@ class SteppedSession:
 
 
 @cache
-def _versions() -> dict[str, str]:
+def _versions(packages: tuple[str, ...]) -> dict[str, str]:
     found = {}
-    for name in ("spikecore", "numpy", "numba"):
+    for name in packages:
         try:
             found[name] = version(name)
         except PackageNotFoundError:  # running from a plain source folder

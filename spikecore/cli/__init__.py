@@ -30,7 +30,7 @@ class _LazyGroup(click.Group):
         return command
 
 
-_COMMANDS = ("export", "memory", "motion")
+_COMMANDS = ("backends", "doctor", "export", "memory", "motion")
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -38,13 +38,14 @@ class Output:
         if self.as_json:
             return
         from rich.console import Console
+        from rich.markup import escape
         from rich.table import Table
 
         table = Table(title=title, title_justify="left")
         for column in columns:
             table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*map(escape, row))
         Console().print(table)
 
 
@@ -68,7 +69,7 @@ backend_option = click.option(
     "--backend",
     default="event",
     show_default=True,
-    help="Where the spikes run: event, clocked, spinnaker.",
+    help="Where the spikes run: see spikecore backends.",
 )
 
 

@@ -68,7 +68,8 @@ def causal_mask(delays: int, size: int) -> FloatArray:
     age = np.arange(delays) / max(delays - 1, 1)
     disc = np.where(radius < 1.0, (1.0 + np.cos(np.pi * radius)) / 2.0, 0.0) ** 0.25
     spread = 2.5 * age[:, None, None] + 0.05
-    return (disc * np.exp(-0.5 * (radius / spread) ** 2)).astype(np.float32)
+    window: FloatArray = (disc * np.exp(-0.5 * (radius / spread) ** 2)).astype(np.float32)
+    return window
 
 
 @dataclass(frozen=True, eq=False)

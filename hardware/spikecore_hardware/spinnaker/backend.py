@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spikecore import __version__
 from spikecore.backends.lowering import Lowered
-from spikecore.backends.protocol import Options
+from spikecore.backends.protocol import Choice, Options
 from spikecore.backends.session import SteppedSession
 from spikecore.quantities import require
 from spikecore_hardware.spinnaker import kernels
@@ -31,8 +32,10 @@ class SpinnakerBackend:
     """The arithmetic of a SpiNNaker 1 board, bit for bit, with ideal timing."""
 
     name = "spinnaker"
+    version = __version__
+    choices: Mapping[str, Choice] = {}
 
-    def capabilities(self) -> SpinnakerCapabilities:
+    def capabilities(self, options: Options) -> SpinnakerCapabilities:
         """Say what the images of IF_curr_exp, static or with pair STDP, can do."""
         return SpinnakerCapabilities(
             units=frozenset({"lif"}),

@@ -158,7 +158,7 @@ def check_export(
                 fix="use LIF",
             )
     maps = map_populations(lowered, described.core)
-    capabilities: SpinnakerCapabilities = SpinnakerBackend().capabilities()
+    capabilities: SpinnakerCapabilities = SpinnakerBackend().capabilities(Options())
     return ExportCheck(
         board=described.name,
         cores=_cores(lowered, maps),

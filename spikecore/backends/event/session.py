@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -20,7 +21,7 @@ from spikecore.backends.event.tables import (
     new_state,
 )
 from spikecore.backends.lowering import Lowered
-from spikecore.backends.protocol import Capabilities, Options
+from spikecore.backends.protocol import Capabilities, Choice, Options
 from spikecore.backends.session import SteppedSession
 from spikecore.errors import InvalidInput
 
@@ -40,8 +41,10 @@ class EventBackend:
     """The default: event-driven, compiled, work in proportion to events."""
 
     name = "event"
+    version = numba.__version__
+    choices: Mapping[str, Choice] = {}
 
-    def capabilities(self) -> Capabilities:
+    def capabilities(self, options: Options) -> Capabilities:
         """Everything the network description can say."""
         return Capabilities.everything()
 

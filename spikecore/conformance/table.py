@@ -1,0 +1,109 @@
+"""The page docs/conformance.md: what every backend makes of every case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from spikecore.backends.protocol import Options, checked_options
+from spikecore.backends.registry import get_backend, split_backend
+from spikecore.conformance.cases import CASES
+from spikecore.conformance.suite import Outcome, check_case
+
+__all__ = ["COLUMNS", "COMPILED", "cell", "page"]
+
+COMPILED = "brian2:target=cpp_standalone"
+COLUMNS: Mapping[str, tuple[str, str]] = {
+    "`event`": ("event", "float64"),
+    "`brian2`": ("brian2", "float64"),
+    "`brian2`, compiled": (COMPILED, "float64"),
+    "`event`, float32": ("event", "float32"),
+    "`clocked`, float32": ("clocked", "float32"),
+    "`brian2`, float32": ("brian2", "float32"),
+}
+"""Heading of each column: backend and precision."""
+
+_HEAD = """\
+---
+orphan: true
+---
+
+# Conformance
+
+What every backend makes of one set of small networks: each line of the
+[tick contract](semantics.md), every unit, both step rules, every convention of learning, and the
+CA3 memory with a few operations. Each is run on the backend and on the oracle, `clocked` in
+float64, and compared.
+
+`spikecore backends --check NAME` does this for any backend, your own included: a backend registers
+by the entry point `spikecore.backends`. This page is the output of `python -m
+spikecore.conformance`; `tests/test_conformance.py` compares it with what happens.
+
+| in the table | means |
+|---|---|
+| identical | same spikes and counters, states and weights equal to the last bit |
+| same | same spikes and counters, states and weights to 10⁻⁹ (in float32: to 1) |
+| from tick t (neuron), rate | the first spike that differs, and the error of the number of spikes |
+| declared | another result, and the backend says so beforehand: see below |
+| refused | the backend says why it cannot run this: see below |
+"""
+
+
+def cell(outcome: Outcome, precision: str) -> str:
+    """Return what the table says of an outcome."""
+    if outcome.verdict == "declared" and precision == "float32":
+        return outcome.detail
+    return f"**{outcome.verdict}**: {outcome.detail}" if not outcome.ok else outcome.verdict
+
+
+def page(on_case: Callable[[str], None] = lambda _name: None) -> str:
+    """Run everything and write the page; ``on_case`` is told each case that begins."""
+    rows, refused = [], []
+    for case in CASES:
+        on_case(case.name)
+        cells = []
+        for heading, (backend, precision) in COLUMNS.items():
+            outcome = check_case(case, backend, precision)
+            cells.append(cell(outcome, precision))
+            if outcome.verdict == "refused":
+                refused.append(f"| {case.name} | {heading} | {outcome.detail} |")
+        rows.append(f"| {case.name} | {case.covers} | {' | '.join(cells)} |")
+    head = [
+        "",
+        f"| network | covers | {' | '.join(COLUMNS)} |",
+        "|---|---|" + "---|" * len(COLUMNS),
+    ]
+    return "\n".join(
+        [
+            _HEAD,
+            "## Results",
+            *head,
+            *rows,
+            "",
+            "## Refused",
+            "",
+            "| network | backend | reason |",
+            "|---|---|---|",
+            *refused,
+            "",
+            "## Declared",
+            "",
+            "What a backend says of itself beforehand.",
+            "",
+            "| backend | topic | reason |",
+            "|---|---|---|",
+            *_declared(),
+            "",
+        ]
+    )
+
+
+def _declared() -> list[str]:
+    rows = []
+    for heading, (backend, precision) in COLUMNS.items():
+        name, own = split_backend(backend)
+        chosen = get_backend(name)
+        options = Options(precision, own=checked_options(chosen, own))
+        if precision == "float64":
+            departs = chosen.capabilities(options).departs
+            rows += [f"| {heading} | {topic} | {reason} |" for topic, reason in departs.items()]
+    return rows
