@@ -12,14 +12,14 @@ from spikecore.errors import (
     UnknownName,
 )
 from spikecore.events import Spikes
-from spikecore.inputs import Input, Poisson, Train
+from spikecore.inputs import Input, Poisson, PoissonCounts, Train
 from spikecore.network import Network, Population, Probe, Projection
 from spikecore.plasticity import PairSTDP
 from spikecore.quantities import Hz, MOhm, Quantity, ms, mV, nA, nF, pA, pF, second, us
 from spikecore.results import Comparison, Result, Trace
 from spikecore.simulate import Simulation, run
 from spikecore.units import LIF, AdaptiveThreshold, Alpha, Delta, Exponential, LinearUnit
-from spikecore.wiring import AllToAll, Normal, OneToOne, Pairs, RandomPairs, Uniform
+from spikecore.wiring import AllToAll, Normal, OneToOne, Pairs, RandomPairs, RandomTotal, Uniform
 
 __version__ = "0.1.0"
 
@@ -46,11 +46,13 @@ __all__ = [
     "PairSTDP",
     "Pairs",
     "Poisson",
+    "PoissonCounts",
     "Population",
     "Probe",
     "Projection",
     "Quantity",
     "RandomPairs",
+    "RandomTotal",
     "Result",
     "Simulation",
     "SpikecoreError",

@@ -10,10 +10,19 @@ import numpy.typing as npt
 
 from spikecore.errors import InvalidInput
 from spikecore.events import Spikes
-from spikecore.quantities import Quantity, magnitude, ms, off_grid
-from spikecore.randomness import stream
+from spikecore.quantities import Quantity, magnitude, ms, off_grid, require
+from spikecore.randomness import (
+    LARGEST,
+    counter_bits,
+    counter_key,
+    poisson_steps,
+    stream,
+)
 
-__all__ = ["Input", "Poisson", "Train"]
+__all__ = ["Input", "Poisson", "PoissonCounts", "Train"]
+
+MAX_COUNT = 50
+"""Spikes of one neuron that may be expected in a tick."""
 
 BLOCK = 1024
 """Ticks drawn at a time; each block has a stream of its own, so that a run in
@@ -60,6 +69,28 @@ class Poisson:
     stop: Quantity | None = None
 
 
+@dataclass(frozen=True)
+class PoissonCounts:
+    """Independent Poisson spikes, any number per neuron and tick: the form for high rates.
+
+    The number for neuron i in tick t is found by inversion of 64 bits that depend on the
+    seed, the name of the input, i and t alone. A GPU draws them for itself, where they
+    are needed, and draws the same as every other backend (docs/backends).
+
+    Attributes
+    ----------
+    rate : Quantity
+        One rate, or one for each neuron (rate, Hz).
+
+    Notes
+    -----
+    Generator: Philox2x32 with 10 rounds (Salmon et al. 2011, "Parallel random numbers: as
+    easy as 1, 2, 3"). Counter: neuron and tick; key: from the seed and the name.
+    """
+
+    rate: Quantity
+
+
 @dataclass(frozen=True, eq=False)
 class Input:
     """A group of spike sources.
@@ -70,9 +101,12 @@ class Input:
         Unique in the network.
     size : int
         Number of sources.
-    source : Train, Poisson or None
+    source : Train, Poisson, PoissonCounts or None
         Where the spikes come from. None: they are fed while the simulation runs
         (:meth:`spikecore.Simulation.feed`).
+    record : bool
+        Whether the result holds the spikes of the input. False saves memory where
+        sources are many and fast.
 
     Raises
     ------
@@ -82,11 +116,12 @@ class Input:
 
     name: str
     size: int
-    source: Train | Poisson | None = None
+    source: Train | Poisson | PoissonCounts | None = None
+    record: bool = True
 
     def __post_init__(self) -> None:
         check_size(self.size, f"Input {self.name!r}.size")
-        if isinstance(self.source, Poisson):
+        if isinstance(self.source, Poisson | PoissonCounts):
             rate = magnitude(self.source.rate, "rate", f"Input {self.name!r}.rate", at_least=0.0)
             if rate.ndim and rate.size != self.size:
                 raise InvalidInput(
@@ -96,14 +131,14 @@ class Input:
                     fix=f"give {self.size} values, or one for all",
                 )
             for label in ("start", "stop"):
-                value = getattr(self.source, label)
+                value = getattr(self.source, label, None)
                 if value is not None:
                     place = f"Input {self.name!r}.{label}"
                     magnitude(value, "time", place, at_least=0.0, single=True)
         elif self.source is not None and not isinstance(self.source, Train):
             raise InvalidInput(
                 f"Input {self.name!r}.source",
-                "must be Train, Poisson or None",
+                "must be Train, Poisson, PoissonCounts or None",
                 got=type(self.source).__name__,
                 fix="write e.g. Train([1, 2] * ms, [0, 0])",
             )
@@ -111,6 +146,31 @@ class Input:
     def bind(self, dt: float, seed: int) -> BoundInput:
         """Return the source on a grid and a seed, ready to be asked for spikes."""
         return BoundInput(self, dt, seed)
+
+
+@dataclass(frozen=True, eq=False)
+class CountTable:
+    """How many spikes 64 random bits mean.
+
+    Attributes
+    ----------
+    key : int
+        Of the generator, 32 bits.
+    steps : ndarray of uint64, shape (kinds, steps)
+        The number of spikes is the number of steps that the random number reaches.
+    kind : ndarray of int32, shape (N,)
+        Row of ``steps`` for each neuron.
+    """
+
+    key: int
+    steps: npt.NDArray[np.uint64]
+    kind: npt.NDArray[np.int32]
+
+    def draw(self, neurons: npt.NDArray[np.uint32], tick: int) -> npt.NDArray[np.int64]:
+        """Return the number of spikes of each of ``neurons`` in ``tick``."""
+        bits = counter_bits(neurons, np.uint32(tick & 0xFFFFFFFF), self.key)
+        reached: npt.NDArray[np.int64] = (bits[:, None] >= self.steps[self.kind[neurons]]).sum(1)
+        return reached
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +218,8 @@ class BoundInput:
         """Return the spikes of ticks ``start`` to ``stop - 1``, sorted."""
         if self._train is not None:
             return self._train.between(start, stop)
+        if isinstance(self.input.source, PoissonCounts):
+            return self._counted(start, stop)
         if not isinstance(self.input.source, Poisson):
             return Spikes(np.empty(0, np.int64), np.empty(0, np.int64), self.dt)
         blocks = [self._block(b) for b in range(start // BLOCK, -(-stop // BLOCK))]
@@ -166,6 +228,46 @@ class BoundInput:
         ticks = np.concatenate([block.ticks for block in blocks])
         neurons = np.concatenate([block.neurons for block in blocks])
         return Spikes(ticks, neurons, self.dt).between(start, stop)
+
+    @cached_property
+    def counts(self) -> CountTable:
+        """What :class:`PoissonCounts` draws with.
+
+        Raises
+        ------
+        InvalidInput
+            If more than :data:`MAX_COUNT` spikes of a neuron are to be expected in a tick.
+        """
+        source = self.input.source
+        assert isinstance(source, PoissonCounts)
+        rate = np.atleast_1d(np.asarray(source.rate.value, np.float64))
+        require(
+            rate,
+            rate * self.dt * 1e-3 <= MAX_COUNT,
+            f"Input {self.input.name!r}.rate",
+            f"must not exceed {MAX_COUNT} spikes in a tick",
+            "Hz",
+            fix="use a smaller dt, or several inputs",
+        )
+        kinds, kind = np.unique(rate, return_inverse=True)
+        steps = [poisson_steps(float(k) * self.dt * 1e-3) for k in kinds]
+        table = np.full((kinds.size, max(map(len, steps))), LARGEST)
+        for row, own in zip(table, steps, strict=True):
+            row[: own.size] = own
+        return CountTable(
+            counter_key(self.seed, f"input/{self.input.name}"),
+            table,
+            np.broadcast_to(kind, (self.input.size,)).astype(np.int32),
+        )
+
+    def _counted(self, start: int, stop: int) -> Spikes:
+        each = np.arange(self.input.size, dtype=np.uint32)
+        ticks, neurons = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        for t in range(start, stop):
+            number = self.counts.draw(each, t)
+            neurons.append(np.repeat(np.arange(self.input.size), number))
+            ticks.append(np.full(neurons[-1].size, t))
+        return Spikes(np.concatenate(ticks), np.concatenate(neurons), self.dt)
 
     def _block(self, block: int) -> Spikes:
         source = self.input.source

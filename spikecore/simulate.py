@@ -25,10 +25,6 @@ from spikecore.results import Result
 
 __all__ = ["Simulation", "run"]
 
-LONG_RUN_SECONDS = 20
-"""Runs on a slow backend that should take longer get a note."""
-
-
 def run(  # noqa: PLR0913 - all but two are by keyword
     network: Network,
     duration: Quantity,
@@ -315,13 +311,10 @@ class Simulation:
         self._session.restore(read_checkpoint(path, self._identity))
 
     def _advise(self, ticks: int) -> None:
-        """Note where another backend would be much quicker."""
-        seconds = self._capabilities.seconds(self._lowered, ticks)
-        if seconds > LONG_RUN_SECONDS:
-            self._advice = (
-                f"backend {self._identity['backend']!r} is the slow choice for this network: about "
-                f"{seconds:.0f} s by measured cost; 'event' gives the same spikes",
-            )
+        """Note where another backend would be the better choice."""
+        advice = self._capabilities.advice(self._lowered, ticks)
+        if advice:
+            self._advice = (f"backend {self._identity['backend']!r}: {advice}",)
 
     def _needs_checkpoints(self) -> None:
         if not self._capabilities.checkpoint:

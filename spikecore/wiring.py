@@ -17,12 +17,15 @@ __all__ = [
     "OneToOne",
     "Pairs",
     "RandomPairs",
+    "RandomTotal",
     "Spread",
     "Uniform",
     "Wiring",
 ]
 
 IndexArray = npt.NDArray[np.int64]
+
+_REDRAWS = 30_000  # with one in a thousand inside, a value fails with probability 1e-13
 
 
 @runtime_checkable
@@ -210,6 +213,40 @@ class RandomPairs:
 
 
 @dataclass(frozen=True)
+class RandomTotal:
+    """A given number of synapses, each between a source and a target drawn evenly.
+
+    A pair may occur more than once ("fixed total number" with multapses in NEST).
+
+    Attributes
+    ----------
+    number : int
+        Synapses in all.
+    """
+
+    number: int
+
+    def check(self, n_source: int, n_target: int, place: str) -> None:
+        """Raise if the number is not one."""
+        if isinstance(self.number, bool) or not isinstance(self.number, int | np.integer):
+            raise InvalidInput(
+                f"{place}.number", "must be an integer", got=repr(self.number), fix="use int(...)"
+            )
+        if self.number < 0:
+            raise InvalidInput(
+                f"{place}.number", "must not be negative", got=self.number, fix="use 0 or more"
+            )
+
+    def pairs(
+        self, n_source: int, n_target: int, rng: np.random.Generator
+    ) -> tuple[IndexArray, IndexArray]:
+        """Draw how many synapses each source has, then their targets: sorted by source."""
+        each = rng.multinomial(self.number, np.full(n_source, 1.0 / n_source))
+        pre = np.repeat(np.arange(n_source, dtype=np.int64), each)
+        return pre, rng.integers(0, n_target, self.number)
+
+
+@dataclass(frozen=True)
 class Uniform:
     """Values drawn evenly from ``low`` to ``high`` (both quantities of one dimension)."""
 
@@ -231,10 +268,20 @@ class Uniform:
 
 @dataclass(frozen=True)
 class Normal:
-    """Values drawn from a normal distribution (both quantities of one dimension)."""
+    """Values drawn from a normal distribution (all quantities of one dimension).
+
+    Attributes
+    ----------
+    mean, sd : Quantity
+    low, high : Quantity, optional
+        What lies outside is drawn again. At least one value in a thousand must lie
+        inside, or the draw is refused.
+    """
 
     mean: Quantity
     sd: Quantity
+    low: Quantity | None = None
+    high: Quantity | None = None
 
     def draw(
         self, size: int, dimension: str, place: str, rng: np.random.Generator
@@ -242,7 +289,24 @@ class Normal:
         """Draw ``size`` values in the canonical unit."""
         mean = float(magnitude(self.mean, dimension, place, single=True))
         sd = float(magnitude(self.sd, dimension, place, at_least=0.0, single=True))
-        return rng.normal(mean, sd, size)
+        low, high = (
+            edge if v is None else float(magnitude(v, dimension, place, single=True))
+            for v, edge in ((self.low, -np.inf), (self.high, np.inf))
+        )
+        values = rng.normal(mean, sd, size)
+        outside = np.flatnonzero((values < low) | (values > high))
+        for _ in range(_REDRAWS):
+            if not outside.size:
+                return values
+            again = rng.normal(mean, sd, outside.size)
+            values[outside] = again
+            outside = outside[(again < low) | (again > high)]
+        raise InvalidInput(
+            place,
+            "low .. high must hold more of the distribution",
+            got=f"{self.low} .. {self.high} for {self.mean} +- {self.sd}",
+            fix="widen the limits",
+        )
 
 
 Spread = Uniform | Normal

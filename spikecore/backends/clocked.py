@@ -265,7 +265,7 @@ class ClockedSession(SteppedSession):
         self.counters["updates"] += self.lowered.n_neurons
         self.ring[slot], self.due[slot] = 0, 0
         spikes = np.sort(np.concatenate(found))
-        self._spikes.append((np.full(spikes.size, t), spikes))
+        self._keep_spikes(np.full(spikes.size, t), spikes)
         return spikes
 
     def _deliver(self, t: int, spikes: IndexArray) -> None:

@@ -9,6 +9,8 @@ port of one neuron: ``cell = neuron * n_ports + port``.
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,6 +29,12 @@ __all__ = ["Lowered", "LoweredPopulation", "LoweredProjection", "lower"]
 
 IndexArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
+
+IN_THREADS = 10_000_000
+"""Possible synapses from which on projections are lowered at the same time."""
+
+COMPILED_FROM = 200_000
+"""Synapses of a projection from which on compiled code sorts them."""
 
 MAX_DELAY_TICKS = 2**24
 """Ring slots that a run may need: 16.7 M ticks, 400 MB of slot heads."""
@@ -165,10 +173,17 @@ class Lowered:
     probes: tuple[LoweredProbe, ...]
     notes: tuple[str, ...]
 
-    def input_spikes(self, start: int, stop: int) -> tuple[IndexArray, IndexArray]:
-        """Return (tick, neuron number) of all drawn and given input spikes, sorted."""
+    def input_spikes(
+        self, start: int, stop: int, without: frozenset[int] = frozenset()
+    ) -> tuple[IndexArray, IndexArray]:
+        """Return (tick, neuron number) of all drawn and given input spikes, sorted.
+
+        ``without`` are the numbers of inputs that a backend draws for itself.
+        """
         parts = [
-            (bound.spikes(start, stop), self.groups[bound.input.name][0]) for bound in self.inputs
+            (bound.spikes(start, stop), self.groups[bound.input.name][0])
+            for number, bound in enumerate(self.inputs)
+            if number not in without
         ]
         ticks = np.concatenate([np.empty(0, np.int64), *(s.ticks for s, _ in parts)])
         neurons = np.concatenate([np.empty(0, np.int64), *(s.neurons + at for s, at in parts)])
@@ -193,9 +208,9 @@ def lower(network: Network, seed: int) -> Lowered:
     populations = tuple(_population(p, groups[p.name][0], network.dt) for p in network.populations)
     by_name = {p.name: p for p in populations}
     notes: list[str] = []
-    projections = tuple(
-        _projection(p, network, groups, by_name, seed, notes) for p in network.projections
-    )
+    made = _projections(network, groups, by_name, seed)
+    projections = tuple(p for p, _ in made)
+    notes += [note for _, own in made for note in own]
     inputs = tuple(i.bind(network.dt, seed) for i in network.inputs)
     notes += [note for bound in inputs for note in bound.notes]
     delays = [int(p.delay.max()) for p in projections if p.size]
@@ -287,6 +302,28 @@ def _gains(unit: LinearUnit, dt: float, *, held: bool) -> FloatArray:
     return gains
 
 
+def _projections(
+    network: Network,
+    groups: dict[str, tuple[int, int]],
+    populations: dict[str, LoweredPopulation],
+    seed: int,
+) -> list[tuple[LoweredProjection, list[str]]]:
+    """Lower all projections, each with its notes; large ones at the same time.
+
+    Each draws from streams of its own, so the order in which they are made does not matter.
+    """
+
+    def one(p: Projection) -> tuple[LoweredProjection, list[str]]:
+        notes: list[str] = []
+        return _projection(p, network, groups, populations, seed, notes), notes
+
+    possible = sum(groups[p.pre_name][1] * groups[p.post_name][1] for p in network.projections)
+    if possible < IN_THREADS:
+        return [one(p) for p in network.projections]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # drawing and sorting run without the GIL
+        return list(pool.map(one, network.projections))
+
+
 def _projection(
     p: Projection,
     network: Network,
@@ -303,9 +340,9 @@ def _projection(
         notes.append(f"{p.place} has no synapses")
     weight = _weights(p, size, network, seed)
     delay = _delays(p, size, network.dt, seed, notes)
-    order = _row_order(pre, post, delay, n_target)
     row = np.zeros(n_source + 1, np.int64)
     np.cumsum(np.bincount(pre, minlength=n_source), out=row[1:])
+    order = _row_order(pre, post, delay, row)
     return LoweredProjection(
         name=p.name,
         source_start=s0,
@@ -323,7 +360,7 @@ def _projection(
 
 
 def _row_order(
-    pre: IndexArray, post: IndexArray, delay: npt.NDArray[np.uint32], n_target: int
+    pre: IndexArray, post: IndexArray, delay: npt.NDArray[np.uint32], row: IndexArray
 ) -> IndexArray | None:
     """Return the stable permutation that sorts synapses by (source, delay, target).
 
@@ -335,6 +372,10 @@ def _row_order(
     same_delay = delay.size == 1
     if same_delay and np.all((step > 0) | ((step == 0) & (np.diff(post) >= 0))):
         return None
+    if pre.size > COMPILED_FROM:
+        from spikecore.backends.rows import sort_rows  # numba: worth its start for many only
+
+        return sort_rows(pre, post, delay, row)
     late = 0 if same_delay else delay
     order: IndexArray = np.lexsort((post, np.broadcast_to(late, pre.shape), pre))
     return order

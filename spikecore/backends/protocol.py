@@ -18,6 +18,9 @@ __all__ = ["Backend", "Capabilities", "Choice", "Options", "Session", "checked_o
 
 IndexArray = npt.NDArray[np.int64]
 
+LONG_RUN_SECONDS = 20
+"""Runs on a slow backend that should take longer get a note."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -108,6 +111,16 @@ class Capabilities:
         fixed, each = self.tick_cost
         return ticks * (
             fixed + each * (lowered.n_neurons + sum(p.size for p in lowered.projections))
+        )
+
+    def advice(self, lowered: Lowered, ticks: int) -> str:
+        """Say, before ``ticks`` ticks are run, where another backend is the better choice."""
+        seconds = self.seconds(lowered, ticks)
+        if seconds <= LONG_RUN_SECONDS:
+            return ""
+        return (
+            f"this backend is the slow choice for this network: about {seconds:.0f} s by "
+            "measured cost; 'event' gives the same spikes"
         )
 
     def refusals(self, lowered: Lowered, options: Options) -> list[str]:

@@ -16,11 +16,12 @@ _BUILT_IN = {
     "event": "spikecore.backends.event:EventBackend",
     "clocked": "spikecore.backends.clocked:ClockedBackend",
     "brian2": "spikecore.backends.brian2:Brian2Backend",
+    "torch": "spikecore.backends.torch:TorchBackend",
     "spinnaker": "spikecore_hardware.spinnaker.backend:SpinnakerBackend",
 }
 
 
-_EXTRAS = frozenset({"brian2"})
+_EXTRAS = frozenset({"brian2", "torch"})
 """Built-in backends that need an extra of the same name."""
 
 

@@ -52,6 +52,7 @@ class SteppedSession:
         self.backend = backend
         self.dtype = np.dtype(options.precision)
         self._projection_weights = [p.weight.astype(self.dtype) for p in lowered.projections]
+        self._unrecorded = {i.input.name for i in lowered.inputs if not i.input.record}
         self._start()
 
     def _start(self) -> None:
@@ -85,6 +86,10 @@ class SteppedSession:
     def _load(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Take over arrays returned by :meth:`_state`."""
         raise NotImplementedError
+
+    def _draws(self) -> frozenset[int]:
+        """Return the numbers of the inputs that the backend draws for itself."""
+        return frozenset()
 
     # -- the session protocol ---------------------------------------------------
 
@@ -148,6 +153,8 @@ class SteppedSession:
         neurons = np.concatenate([_EMPTY, *(n for _, n in self._spikes)])
         spikes = {}
         for name, (start, size) in self.lowered.groups.items():
+            if name in self._unrecorded:
+                continue
             own = (neurons >= start) & (neurons < start + size)
             spikes[name] = Spikes(ticks[own], neurons[own] - start, self.lowered.dt)
         final = {
@@ -155,7 +162,7 @@ class SteppedSession:
             for i, p in enumerate(self.lowered.projections)
             if weights and p.plasticity is not None
         }
-        self.counters["spikes"] = int(ticks.size)
+        self.counters["spikes"] = sum(len(s) for s in spikes.values())
         return Result(
             spikes=spikes,
             weights=final,
@@ -210,11 +217,19 @@ class SteppedSession:
         self.counters = dict(zip(self.counters, state["counters"].tolist(), strict=True))
         self.status, self.message = state["status"].item(), state["message"].item()
 
+    def _keep_spikes(self, ticks: IndexArray, neurons: IndexArray) -> None:
+        """Keep these spikes, but for those of inputs that are not recorded."""
+        for name in self._unrecorded:
+            start, size = self.lowered.groups[name]
+            keep = (neurons < start) | (neurons >= start + size)
+            ticks, neurons = ticks[keep], neurons[keep]
+        self._spikes.append((ticks, neurons))
+
     # -- helpers ------------------------------------------------------------------
 
     def _sources(self, start: int, stop: int) -> tuple[IndexArray, IndexArray]:
         """Return all source spikes of ticks ``start`` to ``stop - 1``, drawn, given and fed."""
-        ticks, neurons = self.lowered.input_spikes(start, stop)
+        ticks, neurons = self.lowered.input_spikes(start, stop, self._draws())
         if self._fed[0].size:
             lo, hi = np.searchsorted(self._fed[0], [start, stop])
             ticks = np.concatenate([ticks, self._fed[0][lo:hi]])

@@ -98,7 +98,7 @@ class SpinnakerSession(SteppedSession):
             code = kernels.run(self.net, self.state, upto, self.options.max_pending, sources, out)
             count = int(register[R.N_OUT])
             if count:
-                self._spikes.append((out[0, :count].copy(), out[1, :count].copy()))
+                self._keep_spikes(out[0, :count].copy(), out[1, :count].copy())
                 register[R.N_OUT] = 0
             before, self.tick = self.tick, int(register[R.TICK])
             if self.tick > before:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from spikecore.backends.lowering import Lowered, LoweredProjection, lower
 from spikecore.backends.protocol import Options
 from spikecore.errors import InvalidInput
-from spikecore.inputs import Poisson
+from spikecore.inputs import Poisson, PoissonCounts
 from spikecore.network import Network
 from spikecore.quantities import Hz, Quantity, magnitude
 from spikecore.results import Comparison, Result
@@ -236,7 +236,7 @@ def _rates(p: LoweredProjection, lowered: Lowered, hertz: float) -> npt.NDArray[
     """Return the spikes per second of each source."""
     for bound in lowered.inputs:
         source = bound.input.source
-        if lowered.groups[bound.input.name][0] == p.source_start and isinstance(source, Poisson):
+        if lowered.groups[bound.input.name][0] == p.source_start and isinstance(source, Poisson | PoissonCounts):
             return np.broadcast_to(np.asarray(source.rate.value), (p.source_size,))
     return np.full(p.source_size, hertz)
 

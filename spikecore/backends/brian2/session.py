@@ -126,7 +126,7 @@ class Brian2Session(SteppedSession):
             return False
         lo, hi = np.searchsorted(self._now[0], [t, t + 1])
         spikes = np.sort(np.concatenate([self._now[1][lo:hi], fired]))
-        self._spikes.append((np.full(spikes.size, t), spikes))
+        self._keep_spikes(np.full(spikes.size, t), spikes)
         sent = self._traffic.emit(t, spikes)
         self.counters["sent"] += sent
         self.counters["pending"] += sent

@@ -144,7 +144,7 @@ class EventSession(SteppedSession):
     def _take_spikes(self) -> None:
         count = int(self.state.register[R.N_OUT])
         if count:
-            self._spikes.append((self._out[0, :count].copy(), self._out[1, :count].copy()))
+            self._keep_spikes(self._out[0, :count].copy(), self._out[1, :count].copy())
             self.state.register[R.N_OUT] = 0
 
     def _trace_space(self, stop: int) -> tuple[Any, Any, Any]:

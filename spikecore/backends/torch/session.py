@@ -1,0 +1,185 @@
+"""A run on the torch backend."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikecore.backends.lowering import Lowered
+from spikecore.backends.protocol import Options
+from spikecore.backends.session import SteppedSession
+from spikecore.backends.torch.engines import Engine, make_engine
+from spikecore.backends.torch.ledger import Ledger
+from spikecore.backends.torch.stepping import Block
+
+__all__ = ["TorchSession"]
+
+IndexArray = npt.NDArray[np.int64]
+
+
+class TorchSession(SteppedSession):
+    """One network, run by an engine that holds a batch of one."""
+
+    packages = ("spikecore", "numpy", "torch")
+
+    def __init__(self, lowered: Lowered, options: Options) -> None:
+        super().__init__(lowered, options, "torch")
+        self.engine: Engine = make_engine(lowered, 1, options, self._projection_weights)
+        self.ledger = Ledger(lowered, options.max_pending)
+
+    def _reset(self) -> None:
+        self.engine.reset()
+        self.ledger.clear()
+
+    def _run(self, stop: int, ticks: IndexArray, neurons: IndexArray) -> None:
+        stop = min(stop, self.tick + self.engine.most_ticks)
+        now = ticks < stop
+        ticks, neurons = ticks[now], neurons[now]
+        self.engine.mark()
+        block = self.engine.run(self.tick, stop, [(ticks, neurons)])
+        end, status, message = self._ending(block, stop, ticks, neurons)
+        if end < stop:  # what came after the end never was
+            self.engine.rewind()
+            block = self.engine.run(self.tick, end, [(ticks[ticks < end], neurons[ticks < end])])
+        self._take(block, end, ticks, neurons)
+        if status == "diverged":
+            self._deliver_last(end)
+            self.status, self.message = "diverged", message
+        elif status == "runaway":
+            self.status, self.message = "runaway", message
+
+    def _ending(
+        self, block: Block, stop: int, ticks: IndexArray, neurons: IndexArray
+    ) -> tuple[int, str, str]:
+        """Return where the run has to end, as what, and why."""
+        last, found = stop, ("complete", "")
+        if block.bad:
+            last, neuron = block.bad[0]
+            found = ("diverged", f"{self._name_of(neuron)} is not finite in tick {last}")
+        everyone = _merged(block, ticks, neurons, last)
+        beyond = self.ledger.first_beyond(self.tick, last, *everyone)
+        if beyond < last:
+            more = f"more than {self.options.max_pending} synaptic events in flight"
+            return beyond + 1, "runaway", more
+        return last, *found
+
+    def _take(self, block: Block, end: int, ticks: IndexArray, neurons: IndexArray) -> None:
+        everyone = _merged(block, ticks, neurons, end)
+        self._keep_spikes(*everyone)
+        for rows, new in zip(self._traces, block.traces, strict=True):
+            rows.append(new[0])
+        self.ledger.add(*everyone, end)
+        self.counters["updates"] += (end - self.tick) * self.lowered.n_neurons
+        self.tick = end
+        self._late = 0
+
+    def _deliver_last(self, tick: int) -> None:
+        """Count the arrivals of the tick that a state did not survive."""
+        self._late = self.ledger.pending(tick) - self.ledger.pending(tick + 1)
+
+    def _start(self) -> None:
+        super()._start()
+        self._late = 0
+
+    def _count(self) -> None:
+        """Bring the counters up to date."""
+        pending = self.ledger.pending(self.tick) - self._late
+        own = self.ledger.sent - pending
+        drawn = self.engine.drawn()
+        ahead = self._drawn_ahead()
+        self.counters["sent"] = self.ledger.sent + drawn + ahead
+        self.counters["delivered"] = own + drawn
+        self.counters["pending"] = pending + ahead
+
+    def _drawn_ahead(self) -> int:
+        """Count what is under way from inputs that the engine draws for itself."""
+        found = 0
+        for number in self.engine.draws:
+            bound = self.lowered.inputs[number]
+            first = self.lowered.groups[bound.input.name][0]
+            drawn = bound.spikes(max(0, self.tick - self.lowered.max_delay), self.tick)
+            own = Ledger(self.lowered, 0)
+            own.add(drawn.ticks, drawn.neurons + first, self.tick)
+            found += own.pending(self.tick)
+        return found
+
+    def result(self, *, weights: bool = True) -> Any:
+        """Return everything recorded so far; ``weights=False`` leaves the weights out."""
+        self._count()
+        return super().result(weights=weights)
+
+    def weights(self, projection: int) -> npt.NDArray[np.float64]:
+        """Return the current weights, in row order."""
+        rule = self.lowered.projections[projection].plasticity
+        if rule is None:
+            return super().weights(projection)
+        values = self.engine.weights(projection)[0].astype(np.float64)
+        return np.clip(values, *rule.bounds)
+
+    def set_weights(self, projection: int, values: npt.NDArray[np.float64]) -> None:
+        """Replace the weights, in row order (or the one weight that all share)."""
+        self._fetch_weights()
+        super().set_weights(projection, values)
+        self.engine.set_weights(self._projection_weights)
+
+    def _fetch_weights(self) -> None:
+        for i, p in enumerate(self.lowered.projections):
+            if p.plasticity is not None:
+                self._projection_weights[i][:] = self.engine.weights(i)[0]
+
+    def _settle_weights(self) -> None:
+        self._fetch_weights()
+        for i, p in enumerate(self.lowered.projections):
+            if p.plasticity is not None:
+                own = self._projection_weights[i]
+                np.clip(own, *p.plasticity.bounds, out=own)
+        self.engine.set_weights(self._projection_weights)
+
+    def snapshot(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the whole state, spikes in flight and everything recorded included."""
+        self._count()
+        self._fetch_weights()
+        return super().snapshot()
+
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Continue from a snapshot."""
+        super().restore(state)
+        self.engine.set_weights(self._projection_weights)
+
+    def _state(self) -> dict[str, npt.NDArray[Any]]:
+        own = {
+            "ledger_ticks": self.ledger.ticks,
+            "ledger_neurons": self.ledger.neurons,
+            "ledger_sent": np.array(self.ledger.sent),
+            "late": np.array(self._late),
+        }
+        return {f"e_{name}": array for name, array in self.engine.state().items()} | own
+
+    def _load(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        self.engine.load({n[2:]: a for n, a in state.items() if n.startswith("e_")})
+        self.ledger.ticks, self.ledger.neurons = state["ledger_ticks"], state["ledger_neurons"]
+        self.ledger.sent, self._late = int(state["ledger_sent"]), int(state["late"])
+
+    def _name_of(self, neuron: int) -> str:
+        for p in self.lowered.populations:
+            if p.start <= neuron < p.start + p.size:
+                return f"{p.name}[{neuron - p.start}]"
+        raise AssertionError("only populations have states")
+
+    def _draws(self) -> frozenset[int]:
+        return self.engine.draws
+
+
+def _merged(
+    block: Block, ticks: IndexArray, neurons: IndexArray, end: int
+) -> tuple[IndexArray, IndexArray]:
+    """Return all spikes before tick ``end``, inputs included, sorted by tick and neuron."""
+    when = np.concatenate([ticks, block.tick])
+    who = np.concatenate([neurons, block.neuron])
+    keep = when < end
+    when, who = when[keep], who[keep]
+    order = np.lexsort((who, when))
+    return when[order], who[order]
