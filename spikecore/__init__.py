@@ -17,7 +17,7 @@ from spikecore.network import Network, Population, Probe, Projection
 from spikecore.plasticity import PairSTDP
 from spikecore.quantities import Hz, MOhm, Quantity, ms, mV, nA, nF, pA, pF, second, us
 from spikecore.results import Comparison, Result, Trace
-from spikecore.simulate import Simulation, run
+from spikecore.simulate import Simulation, run, run_batch
 from spikecore.units import LIF, AdaptiveThreshold, Alpha, Delta, Exponential, LinearUnit
 from spikecore.wiring import AllToAll, Normal, OneToOne, Pairs, RandomPairs, RandomTotal, Uniform
 
@@ -70,6 +70,7 @@ __all__ = [
     "pA",
     "pF",
     "run",
+    "run_batch",
     "second",
     "us",
 ]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
-from spikecore.backends.lowering import LoweredProjection, lower
-from spikecore.backends.protocol import Options, checked_options
+from spikecore.backends.lowering import Lowered, LoweredProjection, lower
+from spikecore.backends.protocol import Backend, Options, checked_options
 from spikecore.backends.registry import get_backend, split_backend
 from spikecore.checkpoint import read_checkpoint, write_checkpoint
 from spikecore.errors import CapabilityRefused, InvalidInput, UnknownName
@@ -23,7 +23,8 @@ from spikecore.quantities import Quantity, ticks_of
 from spikecore.randomness import check_seed
 from spikecore.results import Result
 
-__all__ = ["Simulation", "run"]
+__all__ = ["Simulation", "run", "run_batch"]
+
 
 def run(  # noqa: PLR0913 - all but two are by keyword
     network: Network,
@@ -87,6 +88,118 @@ def run(  # noqa: PLR0913 - all but two are by keyword
     return simulation.run(duration, progress=progress)
 
 
+def run_batch(  # noqa: PLR0913 - all but three are by keyword
+    network: Network,
+    duration: Quantity,
+    feeds: Sequence[Mapping[str, tuple[Quantity, npt.ArrayLike]]],
+    *,
+    backend: str = "event",
+    seed: int = 0,
+    precision: str = "float64",
+    progress: bool = False,
+    max_pending: int = Options.max_pending,
+    max_trace_bytes: int = Options.max_trace_bytes,
+    options: Mapping[str, str] | None = None,
+) -> list[Result]:
+    """Run copies of ``network`` that differ in what is fed to them.
+
+    All have the same wiring, weights and drawn inputs, those of ``seed``. A backend that can
+    (``torch``) runs them at the same time, others one after the other: the results are the
+    same.
+
+    Parameters
+    ----------
+    network, duration, backend, seed, precision, progress, max_pending, max_trace_bytes, options
+        As in :func:`run`; ``max_trace_bytes`` is for each copy.
+    feeds : sequence of mapping of str to (Quantity, array_like of int)
+        For each copy: by input, times (time) and neurons, as in :meth:`Simulation.feed`.
+
+    Returns
+    -------
+    list of Result
+        One for each copy, as from :func:`run`.
+
+    Raises
+    ------
+    InvalidInput, UnitMismatch, UnknownName, BackendUnavailable, CapabilityRefused
+        As in :func:`run` and :meth:`Simulation.feed`, before anything is run.
+    """
+    if not feeds:
+        raise InvalidInput("feeds", "must hold at least one mapping", got=0, fix="use [{}]")
+    ticks = int(ticks_of(duration, network.dt, "duration", minimum=1, single=True))
+    start: dict[str, Any] = {
+        "backend": backend,
+        "seed": seed,
+        "precision": precision,
+        "max_pending": max_pending,
+        "max_trace_bytes": max_trace_bytes,
+        "options": options,
+    }
+    chosen, how, lowered = _prepared(network, **start)
+    spikes = [_fed_spikes(lowered, feed, f"feeds[{i}]") for i, feed in enumerate(feeds)]
+    together = getattr(chosen, "run_copies", None)
+    with progress_bar("running", ticks * len(feeds), enabled=progress) as advance:
+        if together is not None:
+            return list(together(lowered, how, spikes, ticks, lambda n: advance(n * len(feeds))))
+        results = []
+        for when, who in spikes:
+            session = chosen.prepare(lowered, how)
+            session.feed(when, who)
+            session.advance(ticks, advance)
+            results.append(session.result())
+            if results[-1].status == "interrupted":
+                break
+    return results
+
+
+def _prepared(
+    network: Network,
+    *,
+    backend: str,
+    seed: int,
+    precision: str,
+    max_pending: int,
+    max_trace_bytes: int,
+    options: Mapping[str, str] | None,
+) -> tuple[Backend, Options, Lowered]:
+    """Check everything that can be checked before a session is opened."""
+    if precision not in ("float64", "float32"):
+        raise UnknownName("precision", str(precision), ("float64", "float32"))
+    if not isinstance(network, Network):
+        raise InvalidInput(
+            "network",
+            "must be a Network",
+            got=type(network).__name__,
+            fix="build one: Network([...])",
+        )
+    name, own = split_backend(backend)
+    chosen = get_backend(name)
+    own = checked_options(chosen, own | dict(options or {}))
+    how = Options(precision, max_pending, max_trace_bytes, own)
+    lowered = lower(network, check_seed(seed))
+    reasons = chosen.capabilities(how).refusals(lowered, how)
+    if reasons:
+        raise CapabilityRefused(name, reasons)
+    return chosen, how, lowered
+
+
+def _fed_spikes(
+    lowered: Lowered, feed: Mapping[str, tuple[Quantity, npt.ArrayLike]], place: str
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    known = [i.name for i in lowered.network.inputs]
+    ticks, neurons = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for name, (times, who) in feed.items():
+        if name not in known:
+            raise UnknownName(place, name, known)
+        start, size = lowered.groups[name]
+        spikes = Spikes.checked(times, who, size=size, dt=lowered.dt, place=f"{place}[{name!r}]")
+        ticks.append(spikes.ticks)
+        neurons.append(spikes.neurons + start)
+    when, own = np.concatenate(ticks), np.concatenate(neurons)
+    order = np.lexsort((own, when))
+    return when[order], own[order]
+
+
 class Simulation:
     """A network that is run in pieces, fed while it runs, saved and restored.
 
@@ -125,24 +238,16 @@ class Simulation:
         max_trace_bytes: int = Options.max_trace_bytes,
         options: Mapping[str, str] | None = None,
     ) -> None:
-        if precision not in ("float64", "float32"):
-            raise UnknownName("precision", str(precision), ("float64", "float32"))
-        if not isinstance(network, Network):
-            raise InvalidInput(
-                "network",
-                "must be a Network",
-                got=type(network).__name__,
-                fix="build one: Network([...])",
-            )
-        name, own = split_backend(backend)
-        chosen = get_backend(name)
-        own = checked_options(chosen, own | dict(options or {}))
-        how = Options(precision, max_pending, max_trace_bytes, own)
-        lowered = lower(network, check_seed(seed))
+        chosen, how, lowered = _prepared(
+            network,
+            backend=backend,
+            seed=seed,
+            precision=precision,
+            max_pending=max_pending,
+            max_trace_bytes=max_trace_bytes,
+            options=options,
+        )
         self._capabilities = chosen.capabilities(how)
-        reasons = self._capabilities.refusals(lowered, how)
-        if reasons:
-            raise CapabilityRefused(name, reasons)
         self._advice: tuple[str, ...] = ()
         self.network = network
         self._lowered = lowered
@@ -150,7 +255,7 @@ class Simulation:
         self._identity: dict[str, Any] = {
             "network": network.hash,
             "seed": lowered.seed,
-            "backend": name,
+            "backend": split_backend(backend)[0],
             "precision": precision,
         }
 

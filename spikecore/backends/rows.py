@@ -32,7 +32,7 @@ def sort_rows(
     return order
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def _group(pre, free, order):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     for j in range(pre.size):
         i = pre[j]
@@ -40,7 +40,7 @@ def _group(pre, free, order):  # type: ignore[no-untyped-def]  # noqa: ANN001, A
         free[i] += 1
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def _sort(post, delay, row, order):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     shared = delay.size == 1
     for i in range(row.size - 1):

@@ -236,7 +236,9 @@ def _rates(p: LoweredProjection, lowered: Lowered, hertz: float) -> npt.NDArray[
     """Return the spikes per second of each source."""
     for bound in lowered.inputs:
         source = bound.input.source
-        if lowered.groups[bound.input.name][0] == p.source_start and isinstance(source, Poisson | PoissonCounts):
+        if lowered.groups[bound.input.name][0] == p.source_start and isinstance(
+            source, Poisson | PoissonCounts
+        ):
             return np.broadcast_to(np.asarray(source.rate.value), (p.source_size,))
     return np.full(p.source_size, hertz)
 

@@ -35,7 +35,7 @@ class Cells:
 
 
 def cells_of(lowered: Lowered) -> Cells:
-    """Number the cells of ``lowered``."""
+    """Give each cell of ``lowered`` a number."""
     reached = {(p.target_start, p.port) for p in lowered.projections}
     first: dict[tuple[int, int], int] = {}
     number = 0

@@ -66,9 +66,7 @@ class Learning:
         return weight, weight
 
     @staticmethod
-    def _read(
-        trace: torch.Tensor, at: torch.Tensor, t: int, window: torch.Tensor
-    ) -> torch.Tensor:
+    def _read(trace: torch.Tensor, at: torch.Tensor, t: int, window: torch.Tensor) -> torch.Tensor:
         return trace * window[(t - at).clamp(max=len(window) - 1)]
 
     def _post(self, t: int, weight: torch.Tensor, reached: torch.Tensor) -> torch.Tensor:

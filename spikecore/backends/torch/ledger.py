@@ -91,9 +91,7 @@ class Ledger:
         return found
 
 
-def _count(
-    ticks: IndexArray, weight: IndexArray | None, start: int, stop: int
-) -> IndexArray:
+def _count(ticks: IndexArray, weight: IndexArray | None, start: int, stop: int) -> IndexArray:
     inside = (ticks >= start) & (ticks < stop)
     chosen = None if weight is None else weight[inside]
     return np.bincount(ticks[inside] - start, chosen, stop - start).astype(np.int64)

@@ -14,6 +14,7 @@ from spikecore.backends.session import SteppedSession
 from spikecore.backends.torch.engines import Engine, make_engine
 from spikecore.backends.torch.ledger import Ledger
 from spikecore.backends.torch.stepping import Block
+from spikecore.results import Result
 
 __all__ = ["TorchSession"]
 
@@ -21,13 +22,25 @@ IndexArray = npt.NDArray[np.int64]
 
 
 class TorchSession(SteppedSession):
-    """One network, run by an engine that holds a batch of one."""
+    """One network, run by an engine.
+
+    Parameters
+    ----------
+    lowered, options
+    engine : Engine, optional
+        One that runs several copies; :func:`run_copies` drives it. Default: one of its own.
+    item : int
+        Which of the copies this is.
+    """
 
     packages = ("spikecore", "numpy", "torch")
 
-    def __init__(self, lowered: Lowered, options: Options) -> None:
+    def __init__(
+        self, lowered: Lowered, options: Options, engine: Engine | None = None, item: int = 0
+    ) -> None:
         super().__init__(lowered, options, "torch")
-        self.engine: Engine = make_engine(lowered, 1, options, self._projection_weights)
+        self.engine = engine or make_engine(lowered, 1, options, self._projection_weights)
+        self.item = item
         self.ledger = Ledger(lowered, options.max_pending)
 
     def _reset(self) -> None:
@@ -36,49 +49,50 @@ class TorchSession(SteppedSession):
 
     def _run(self, stop: int, ticks: IndexArray, neurons: IndexArray) -> None:
         stop = min(stop, self.tick + self.engine.most_ticks)
-        now = ticks < stop
-        ticks, neurons = ticks[now], neurons[now]
+        before = ticks < stop
+        ticks, neurons = ticks[before], neurons[before]
         self.engine.mark()
-        block = self.engine.run(self.tick, stop, [(ticks, neurons)])
-        end, status, message = self._ending(block, stop, ticks, neurons)
+        start = self.tick
+        end = self.take(self.engine.run(start, stop, [(ticks, neurons)]), stop, ticks, neurons)
         if end < stop:  # what came after the end never was
             self.engine.rewind()
-            block = self.engine.run(self.tick, end, [(ticks[ticks < end], neurons[ticks < end])])
-        self._take(block, end, ticks, neurons)
-        if status == "diverged":
-            self._deliver_last(end)
-            self.status, self.message = "diverged", message
-        elif status == "runaway":
-            self.status, self.message = "runaway", message
+            before = ticks < end
+            self.engine.run(start, end, [(ticks[before], neurons[before])])
 
-    def _ending(
-        self, block: Block, stop: int, ticks: IndexArray, neurons: IndexArray
-    ) -> tuple[int, str, str]:
-        """Return where the run has to end, as what, and why."""
-        last, found = stop, ("complete", "")
+    def given(self, start: int, stop: int) -> tuple[IndexArray, IndexArray]:
+        """Return the input spikes of ticks ``start`` to ``stop - 1``."""
+        return self._sources(start, stop)
+
+    def take(self, block: Block, stop: int, ticks: IndexArray, neurons: IndexArray) -> int:
+        """Keep what ``block`` has up to ``stop``, or to where the run has to end.
+
+        Returns
+        -------
+        int
+            The end: ``stop``, or less if a state is no longer finite or too much is under
+            way; :attr:`status` tells.
+        """
+        end = stop
         if block.bad:
-            last, neuron = block.bad[0]
-            found = ("diverged", f"{self._name_of(neuron)} is not finite in tick {last}")
-        everyone = _merged(block, ticks, neurons, last)
-        beyond = self.ledger.first_beyond(self.tick, last, *everyone)
-        if beyond < last:
-            more = f"more than {self.options.max_pending} synaptic events in flight"
-            return beyond + 1, "runaway", more
-        return last, *found
-
-    def _take(self, block: Block, end: int, ticks: IndexArray, neurons: IndexArray) -> None:
-        everyone = _merged(block, ticks, neurons, end)
-        self._keep_spikes(*everyone)
-        for rows, new in zip(self._traces, block.traces, strict=True):
-            rows.append(new[0])
-        self.ledger.add(*everyone, end)
+            end, neuron = block.bad[0]
+            self.status = "diverged"
+            self.message = f"{self._name_of(neuron)} is not finite in tick {end}"
+        when, who = _merged(block, ticks, neurons, end)
+        beyond = self.ledger.first_beyond(self.tick, end, when, who)
+        if beyond < end:
+            end = beyond + 1
+            self.status = "runaway"
+            self.message = f"more than {self.options.max_pending} synaptic events in flight"
+            when, who = when[when < end], who[when < end]
+        self._keep_spikes(when, who)
+        for probe, rows, new in zip(self.lowered.probes, self._traces, block.traces, strict=True):
+            rows.append(new[0, : -(-end // probe.every) - -(-self.tick // probe.every)])
+        self.ledger.add(when, who, end)
         self.counters["updates"] += (end - self.tick) * self.lowered.n_neurons
         self.tick = end
-        self._late = 0
-
-    def _deliver_last(self, tick: int) -> None:
-        """Count the arrivals of the tick that a state did not survive."""
-        self._late = self.ledger.pending(tick) - self.ledger.pending(tick + 1)
+        if self.status == "diverged":  # what was due in the last tick has arrived
+            self._late = self.ledger.pending(end) - self.ledger.pending(end + 1)
+        return end
 
     def _start(self) -> None:
         super()._start()
@@ -106,7 +120,7 @@ class TorchSession(SteppedSession):
             found += own.pending(self.tick)
         return found
 
-    def result(self, *, weights: bool = True) -> Any:
+    def result(self, *, weights: bool = True) -> Result:
         """Return everything recorded so far; ``weights=False`` leaves the weights out."""
         self._count()
         return super().result(weights=weights)
@@ -116,8 +130,9 @@ class TorchSession(SteppedSession):
         rule = self.lowered.projections[projection].plasticity
         if rule is None:
             return super().weights(projection)
-        values = self.engine.weights(projection)[0].astype(np.float64)
-        return np.clip(values, *rule.bounds)
+        values = self.engine.weights(projection)[self.item].astype(np.float64)
+        clipped: npt.NDArray[np.float64] = np.clip(values, *rule.bounds)
+        return clipped
 
     def set_weights(self, projection: int, values: npt.NDArray[np.float64]) -> None:
         """Replace the weights, in row order (or the one weight that all share)."""
@@ -128,7 +143,7 @@ class TorchSession(SteppedSession):
     def _fetch_weights(self) -> None:
         for i, p in enumerate(self.lowered.projections):
             if p.plasticity is not None:
-                self._projection_weights[i][:] = self.engine.weights(i)[0]
+                self._projection_weights[i][:] = self.engine.weights(i)[self.item]
 
     def _settle_weights(self) -> None:
         self._fetch_weights()

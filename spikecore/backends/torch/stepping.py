@@ -51,7 +51,9 @@ class Block:
 class _Neurons:
     """States of one population, for all items at once: shape (items, size, states)."""
 
-    def __init__(self, p: LoweredPopulation, items: int, dtype: torch.dtype, device: torch.device):
+    def __init__(
+        self, p: LoweredPopulation, items: int, dtype: torch.dtype, device: torch.device
+    ) -> None:
         def tensor(a: npt.NDArray[Any]) -> torch.Tensor:
             return torch.from_numpy(np.ascontiguousarray(a)).to(device=device, dtype=dtype)
 
@@ -73,7 +75,11 @@ class _Neurons:
         radix, position = self.p.table.radix, 0
         while bool(gap.any()):
             digit = gap % radix
-            m = table[0, position][digit] if self.kind is None else table[self.kind, position, digit]
+            m = (
+                table[0, position][digit]
+                if self.kind is None
+                else table[self.kind, position, digit]
+            )
             moved = torch.empty_like(x)
             for i in range(x.shape[-1]):
                 total = m[..., i, -1].clone()
@@ -162,9 +168,7 @@ class SteppingEngine:
         shape = (low.max_delay + 1, self.items, self.cells.number)
         self.ring = torch.zeros(shape, dtype=self.dtype, device=self.device)
         self.due = torch.zeros(shape, dtype=torch.int32, device=self.device)
-        self.neurons = [
-            _Neurons(p, self.items, self.dtype, self.device) for p in low.populations
-        ]
+        self.neurons = [_Neurons(p, self.items, self.dtype, self.device) for p in low.populations]
         self.learning = {
             i: Learning(p, p.plasticity, low.dt, self.items, self.dtype, self.device)
             for i, p in enumerate(low.projections)

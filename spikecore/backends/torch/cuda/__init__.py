@@ -1,0 +1,1 @@
+"""CUDA kernels compiled at run time: no compiler is needed on the machine."""
