@@ -150,7 +150,7 @@ CASES: tuple[Case, ...] = (
         partial(networks.regular, list(range(40)), _every_refractory, 20 * mV),
         _plain(45 * ms),
     ),
-    Case("sums in one projection", "4", networks.one_sum, _plain(11 * ms)),
+    Case("sums in one projection", "4", networks.one_sum, _plain(11 * ms), "order of sums"),
     Case("sums over projections", "4", networks.two_sums, _plain(11 * ms), "order of sums"),
     Case(
         "two spikes in a tick",

@@ -161,8 +161,11 @@ class TorchSession(SteppedSession):
 
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Continue from a snapshot."""
-        super().restore(state)
+        for i, own in enumerate(self._projection_weights):
+            own[:] = state.get(f"w_{i}", self.lowered.projections[i].weight)
+        self.engine.reset()
         self.engine.set_weights(self._projection_weights)
+        super().restore(state)
 
     def _state(self) -> dict[str, npt.NDArray[Any]]:
         own = {

@@ -220,24 +220,47 @@ class CudaEngine:
     # -- weights ---------------------------------------------------------------------
 
     def set_weights(self, weights: list[AnyArray]) -> None:
-        """Take over the weights of all projections; new steps where the old do not fit."""
+        """Take over the weights of all projections, and choose the steps of sums anew."""
         low = self.lowered
-        most = {i: MOST_GIVEN for i in range(len(weights)) if self._input(i) >= 0}
-        most |= {i: _largest_count(low, self._input(i)) for i in self.driving}
-        before = self.scales if self.scales and bool(self.ring.any()) else None
+        most = {i: self._most_given(self._input(i)) for i in range(len(weights))}
+        before = self.scales
         size = self.ring.element_size()
-        self.scales = scales_of(low, self.cells, weights, size, most, before)
-        if before is not None:
+        self.scales = scales_of(low, self.cells, weights, size, most, self._under_way())
+        if before and before != self.scales:
             self._rescale(before)
+        self._apply(weights)
+
+    def _apply(self, weights: list[AnyArray]) -> None:
+        """Enter ``weights`` into the synapses, in the present steps."""
+        self.given = [weight.copy() for weight in weights]
         for i, weight in enumerate(weights):
-            p = low.projections[i]
-            given = torch.from_numpy(weight).to(device=self.device, dtype=self.dtype)
+            p = self.lowered.projections[i]
+            values = torch.from_numpy(weight).to(device=self.device, dtype=self.dtype)
             if i in self.learned:
-                self.learned[i]["weight"][:] = given
+                self.learned[i]["weight"][:] = values
             elif i not in self.driving and p.size:
-                self._write(i, given)
-        self._net_table(weights)
-        self._graph = None
+                self._write(i, values)
+        self._enter_weights(weights)
+        self._graph = None  # it holds some of the steps
+
+    def _most_given(self, number: int) -> int:
+        """Return how many spikes of a source the sums have room for in a tick."""
+        if number < 0:
+            return 1
+        bound = self.lowered.inputs[number]
+        counted = isinstance(bound.input.source, PoissonCounts)
+        own = int(bound.counts.steps.shape[1]) if counted else 0
+        return own if number in self.draws else own + MOST_GIVEN
+
+    def _under_way(self) -> dict[int, float]:
+        """Return the largest sum that is waiting, for each group of cells."""
+        if not self.scales or not bool(self.ring.any()):
+            return {}
+        found = {}
+        for (i, _), first in self.cells.first.items():
+            here = self.ring[:, :, first : first + self.lowered.populations[i].size]
+            found[first] = float(here.double().abs().max()) * self.scales[first].step
+        return found
 
     def _write(self, i: int, weight: torch.Tensor) -> None:
         p, where = self.lowered.projections[i], self.where[i]
@@ -256,7 +279,7 @@ class CudaEngine:
             moved = here.double() * 2.0 ** (self.scales[first].exponent - before[first].exponent)
             here.copy_(torch.round(moved).to(self.sum_dtype))
 
-    def _net_table(self, weights: list[AnyArray]) -> None:
+    def _enter_weights(self, weights: list[AnyArray]) -> None:
         """Enter what depends on the weights into the tables."""
         addresses = self._drives(weights)
         for i, entry in enumerate(self.entries):
@@ -357,16 +380,9 @@ class CudaEngine:
         key = tick * (neurons * self.items) + who
         key.sort()
         run = np.flatnonzero(np.diff(key, prepend=-1, append=-1))
-        most = np.diff(run).max(initial=0)
-        if most > MOST_GIVEN:
-            first = int(run[np.argmax(np.diff(run))])
-            at, who_first = divmod(int(key[first]), neurons * self.items)
-            raise InvalidInput(
-                "backend 'torch', device 'cuda'",
-                f"takes at most {MOST_GIVEN} spikes of an input neuron in a tick",
-                got=f"{most} of neuron {who_first % neurons} in tick {at + start}",
-                fix="use device='cpu', or spread them over more neurons",
-            )
+        number = np.diff(run)
+        if key.size and number.max() > MOST_GIVEN:
+            self._check_given(key[run[:-1]], number, start)
         row = np.searchsorted(key, np.arange(stop - start + 1) * (neurons * self.items))
         self.source_row[: row.size] = torch.from_numpy(row.astype(np.int64)).to(self.device)
         if key.size > self.source.numel():
@@ -375,6 +391,24 @@ class CudaEngine:
             self._graph = None  # it holds the old address
         given = torch.from_numpy((key % (neurons * self.items)).astype(np.int32))
         self.source[: key.size] = given.to(self.device)
+
+    def _check_given(self, key: IndexArray, number: IndexArray, start: int) -> None:
+        low = self.lowered
+        tick, who = np.divmod(key, low.n_neurons * self.items)
+        neuron = who % low.n_neurons
+        for i, bound in enumerate(low.inputs):
+            first, size = low.groups[bound.input.name]
+            own = (neuron >= first) & (neuron < first + size)
+            over = np.flatnonzero(own & (number > self._most_given(i)))
+            if over.size:
+                k = over[0]
+                raise InvalidInput(
+                    "backend 'torch', device 'cuda'",
+                    f"takes at most {self._most_given(i)} spikes of a neuron of "
+                    f"Input {bound.input.name!r} in a tick",
+                    got=f"{number[k]} of neuron {neuron[k] - first} in tick {tick[k] + start}",
+                    fix="use device='cpu', or spread them over more neurons",
+                )
 
     def _net(self) -> np.generic:
         net = np.zeros((), NET)
@@ -500,22 +534,27 @@ class CudaEngine:
     def state(self) -> dict[str, AnyArray]:
         """Return the whole dynamic state."""
         arrays = {name: tensor.cpu().numpy().copy() for name, tensor in self._tensors().items()}
-        exponents = [scale.exponent for scale in self.scales.values()]
+        scales = [(scale.exponent, scale.log_bound) for scale in self.scales.values()]
         return arrays | {
             "drawn": np.array(self.drawn_before),
-            "exponents": np.array(exponents, np.int64),
+            "scales": np.array(scales, np.float64).reshape(-1, 2),
         }
 
     def load(self, state: Mapping[str, AnyArray]) -> None:
-        """Take over what :meth:`state` returned."""
+        """Take over what :meth:`state` returned; the weights have been set before."""
         for name, tensor in self._tensors().items():
             tensor.copy_(torch.from_numpy(state[name].copy()))
         self.drawn_before = int(state["drawn"])
-        bounds = [scale.log_bound for scale in self.scales.values()]
-        pairs = zip(self.scales, state["exponents"].tolist(), bounds, strict=True)
-        stored = {first: Scale(exponent, bound) for first, exponent, bound in pairs}
+        stored = {
+            first: Scale(int(exponent), float(bound))
+            for first, (exponent, bound) in zip(self.scales, state["scales"], strict=True)
+        }
         if stored != self.scales:
-            self._rescale(stored)
+            learned = {i: own["weight"].clone() for i, own in self.learned.items()}
+            self.scales = stored
+            self._apply(self.given)
+            for i, weight in learned.items():
+                self.learned[i]["weight"].copy_(weight)
 
     def mark(self) -> None:
         """Remember the present state."""
@@ -540,7 +579,3 @@ def _drawn_here(lowered: Lowered) -> frozenset[int]:
         if isinstance(bound.input.source, PoissonCounts) and not bound.input.record and not learns:
             found.add(number)
     return frozenset(found)
-
-
-def _largest_count(lowered: Lowered, number: int) -> int:
-    return int(lowered.inputs[number].counts.steps.shape[1])

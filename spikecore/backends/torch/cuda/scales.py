@@ -51,7 +51,7 @@ def scales_of(
     weights: list[npt.NDArray[Any]],
     size: int,
     most: dict[int, int],
-    before: dict[int, Scale] | None = None,
+    under_way: dict[int, float],
 ) -> dict[int, Scale]:
     """Choose the finest steps of each group of cells, by the number of its first cell.
 
@@ -64,15 +64,16 @@ def scales_of(
         Bytes of a sum.
     most : dict of int to int
         By projection: spikes of one source in one tick, where it is not one.
-    before : dict of int to Scale, optional
-        The former steps: room is left for what is still under way in them.
+    under_way : dict of int to float
+        By the number of the first cell: the largest sum that is waiting, in units.
     """
     chosen = {}
     for first in sorted(set(cells.first.values())):
         reaching = [i for i, p in enumerate(lowered.projections) if cells.of(lowered, p) == first]
         logs = [_log_bound(lowered.projections[i], weights[i], most.get(i, 1)) for i in reaching]
-        if before is not None:
-            logs.append(before[first].log_bound)
+        waiting = under_way.get(first, 0.0)
+        if waiting > 0.0:
+            logs.append(float(np.log2(waiting)))
         bound = float(np.logaddexp2.reduce([log for log in logs if log > -np.inf] or [0.0]))
         chosen[first] = Scale(int(np.floor(_ROOM[size] - bound)), bound)
     return chosen
