@@ -40,7 +40,7 @@ def run_copies(
     tick = 0
     with deferred_interrupts() as stop_asked:
         while tick < ticks and not all(results):
-            stop = min(ticks, tick + min(_TICKS_AT_ONCE, engine.most_ticks))
+            stop = tick + engine.convenient(min(_TICKS_AT_ONCE, ticks - tick))
             given = [copy.given(tick, stop) for copy in copies]
             engine.mark()
             block = engine.run(tick, stop, given)

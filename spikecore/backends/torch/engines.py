@@ -24,14 +24,15 @@ MAX_RING_BYTES = {"cpu": 8_000_000_000, "cuda": 32_000_000_000}
 class Engine(Protocol):
     """Runs a batch of copies of one network that differ in their input."""
 
-    most_ticks: int
-    """Ticks that :meth:`run` takes at a time."""
-
     draws: frozenset[int]
     """Numbers of the inputs that it draws for itself."""
 
     def run(self, start: int, stop: int, sources: list[tuple[IndexArray, IndexArray]]) -> Block:
         """Run ticks ``start`` to ``stop - 1`` with these (ticks, neurons) for each item."""
+        ...
+
+    def convenient(self, ticks: int) -> int:
+        """Return how many of ``ticks`` ticks to run at a time: at least one."""
         ...
 
     def reset(self) -> None:

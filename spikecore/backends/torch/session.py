@@ -48,7 +48,7 @@ class TorchSession(SteppedSession):
         self.ledger.clear()
 
     def _run(self, stop: int, ticks: IndexArray, neurons: IndexArray) -> None:
-        stop = min(stop, self.tick + self.engine.most_ticks)
+        stop = self.tick + self.engine.convenient(stop - self.tick)
         before = ticks < stop
         ticks, neurons = ticks[before], neurons[before]
         self.engine.mark()

@@ -146,7 +146,6 @@ class SteppingEngine:
         device: torch.device,
         weights: list[npt.NDArray[Any]],
     ) -> None:
-        self.most_ticks = 2**20
         self.draws: frozenset[int] = frozenset()
         self.lowered, self.items, self.dtype, self.device = lowered, items, dtype, device
         self.cells = cells_of(lowered)
@@ -161,6 +160,10 @@ class SteppingEngine:
         self.given = [w.copy() for w in weights]
         flat = [torch.from_numpy(w).to(device=self.device, dtype=self.dtype) for w in weights]
         self.weight = self.rows.spread(flat).expand(self.items, -1).clone()
+
+    def convenient(self, ticks: int) -> int:
+        """Return how many of ``ticks`` ticks to run at a time."""
+        return ticks
 
     def reset(self) -> None:
         """Return states and queues to the start."""

@@ -34,6 +34,9 @@ IndexArray = npt.NDArray[np.int64]
 AnyArray = npt.NDArray[Any]
 
 GRAPH_TICKS = 64
+LAST_TICK = 2**30
+"""Ticks that a run may have: states keep the tick of their last event in 32 bits."""
+
 _BUFFER_BYTES = 128_000_000  # of spikes and traces that are fetched at a time
 _MOST_TICKS = 16384
 _NOTHING_BAD = -1  # as unsigned: the largest
@@ -138,7 +141,7 @@ class CudaEngine:
         self.due = zeros(*counted, dtype=torch.int32)
         self.x_first = np.cumsum([0, *(items * p.initial.size for p in low.populations)])
         self.x = zeros(max(1, int(self.x_first[-1])), dtype=self.dtype)
-        self.last = zeros(items, low.n_neurons, dtype=torch.int64)
+        self.last = zeros(items, low.n_neurons, dtype=torch.int32)
         self.until = torch.zeros_like(self.last)
         self.drawn_events = zeros(items, low.n_neurons, dtype=torch.int32)
         self.drawn_before = 0
@@ -146,9 +149,10 @@ class CudaEngine:
         self.history = max(lags, default=0)
         self.fired = zeros(max(1, self.history), items, low.n_neurons, dtype=torch.uint8)
         self.count = zeros(3, dtype=torch.int32)
-        self.list = zeros(items * low.n_neurons, dtype=torch.int32)
+        self.list = zeros(items * low.n_neurons, 4, dtype=torch.int32)
+        self.who = zeros(items * low.n_neurons, dtype=torch.int32)
         self.bad = zeros(items, dtype=torch.int64)
-        self.clock = zeros(2, dtype=torch.int64)
+        self.clock = zeros(2, dtype=torch.int32)
         initial = [np.tile(p.initial.T.ravel(), items) for p in low.populations]
         flat = np.concatenate([*initial, np.zeros(0 if initial else 1)])
         self.initial = torch.from_numpy(flat).to(device=self.device, dtype=self.dtype)
@@ -176,7 +180,7 @@ class CudaEngine:
         self.bits = torch.zeros(
             (self.most_ticks, items, self.words), dtype=torch.int32, device=self.device
         )
-        self.source_row = torch.zeros(self.most_ticks + 1, dtype=torch.int64, device=self.device)
+        self.source_row = torch.zeros(self.most_ticks + 1, dtype=torch.int32, device=self.device)
         self.source = torch.zeros(1, dtype=torch.int32, device=self.device)
         starts = [p.start for p in low.populations]
         self.probes, self.shown = [], []
@@ -212,7 +216,9 @@ class CudaEngine:
         entry["gain"], entry["gain_held"] = real(p.port_gain), real(p.port_gain_held)
         entry["h"], entry["threshold"] = real(p.unit.h), real(p.threshold)
         entry["reset"], entry["jump"] = real(p.reset_value), real(p.jump)
-        entry["refractory"] = self._keep(p.refractory.astype(np.int64))
+        entry["refractory"] = self._keep(
+            np.minimum(p.refractory, LAST_TICK).astype(np.int32)  # for ever
+        )
         entry["reset_mask"] = sum(1 << k for k, on in enumerate(p.reset_mask) if on)
         entry["x"] = int(self.x_first[i])
         return entry
@@ -354,6 +360,13 @@ class CudaEngine:
         InvalidInput
             If an input neuron fires more often in a tick than the sums have room for.
         """
+        if stop > LAST_TICK:
+            raise InvalidInput(
+                "backend 'torch', device 'cuda'",
+                f"runs at most {LAST_TICK} ticks",
+                got=stop,
+                fix="use a larger dt, device='cpu' or backend='event'",
+            )
         self._give(start, stop, sources)
         self.clock.fill_(start)
         self.count.zero_()
@@ -372,6 +385,11 @@ class CudaEngine:
             self._ticks(left)
         return self._fetch(start, stop)
 
+    def convenient(self, ticks: int) -> int:
+        """Return how many of ``ticks`` ticks to run at a time: whole graphs, if it can be."""
+        ticks = min(ticks, self.most_ticks)
+        return ticks if ticks <= GRAPH_TICKS else ticks - ticks % GRAPH_TICKS
+
     def _give(self, start: int, stop: int, sources: list[tuple[IndexArray, IndexArray]]) -> None:
         """Put the given spikes on the device, tick by tick."""
         neurons = self.lowered.n_neurons
@@ -384,7 +402,7 @@ class CudaEngine:
         if key.size and number.max() > MOST_GIVEN:
             self._check_given(key[run[:-1]], number, start)
         row = np.searchsorted(key, np.arange(stop - start + 1) * (neurons * self.items))
-        self.source_row[: row.size] = torch.from_numpy(row.astype(np.int64)).to(self.device)
+        self.source_row[: row.size] = torch.from_numpy(row.astype(np.int32)).to(self.device)
         if key.size > self.source.numel():
             room = 2 * key.size
             self.source = torch.zeros(room, dtype=torch.int32, device=self.device)

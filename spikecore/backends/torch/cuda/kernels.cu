@@ -23,7 +23,7 @@ struct Population {
     i64 cell[4];     // first cell of each port, -1: nothing arrives there
     double step[4];  // what a whole step of each port is worth
     const REAL *free, *held, *gain, *gain_held, *h, *threshold, *reset, *jump;
-    const i64 *refractory;
+    const int *refractory;
     i64 reset_mask;
     const int *drive_row;   // inputs drawn here: for each neuron its rows in drive_*, or null
     i64 x;           // where the states of the population begin
@@ -45,13 +45,14 @@ struct Net {
     ACC *ring;
     u32 *due;
     REAL *x;
-    i64 *last, *until;
+    int *last, *until;
     u32 *count;              // spikes of this tick, the next and the one before
-    u32 *list;               // item * neurons + neuron
+    int4 *list;              // spikes of populations: see Row
+    int *who;                // and item * neurons + neuron of each
     u32 *bits;               // one for each tick of the block and neuron
     u64 *bad;                // for each item: tick and neuron of the first state that is not finite
-    const i64 *clock;        // [0]: tick of the graph's first step, [1]: first tick of the block
-    const i64 *source_row;   // given spikes of each tick of the block
+    const int *clock;        // [0]: tick of the graph's first step, [1]: first tick of the block
+    const int *source_row;   // given spikes of each tick of the block
     const u32 *source;
     const Drive *drive;
     const u64 *drive_steps;
@@ -72,10 +73,11 @@ __device__ __forceinline__ u64 philox(u32 a, u32 b, u32 key) {
 }
 
 template <int S>
-__device__ __forceinline__ void propagate(REAL *x, i64 gap, const REAL *table, int bits) {
-    const i64 radix = 1ll << bits;
+__device__ __forceinline__ void propagate(REAL *x, int gap, const REAL *__restrict__ table,
+                                          int bits) {
+    const int radix = 1 << bits;
     for (; gap > 0; gap >>= bits, table += radix * S * (S + 1)) {
-        const i64 digit = gap & (radix - 1);
+        const int digit = gap & (radix - 1);
         if (digit == 0) continue;
         const REAL *m = table + digit * S * (S + 1);
         REAL moved[S];
@@ -91,73 +93,79 @@ __device__ __forceinline__ void propagate(REAL *x, i64 gap, const REAL *table, i
     }
 }
 
-__device__ __forceinline__ i64 max0(i64 a) { return a > 0 ? a : 0; }
-
 // The state in tick t, from the one of the last event.
 template <int S>
-__device__ __forceinline__ void state_at(REAL *x, i64 t, i64 last, i64 until, i64 kind,
+__device__ __forceinline__ void state_at(REAL *x, int t, int last, int until, i64 kind,
                                          const Population &p) {
-    const i64 table = kind * p.positions * (1ll << p.radix_bits) * S * (S + 1);
-    const i64 hold = max0((t < until ? t : until) - last);
+    const i64 table = (kind * p.positions << p.radix_bits) * S * (S + 1);
+    const int hold = max(min(t, until) - last, 0);
     propagate<S>(x, hold, p.held + table, (int)p.radix_bits);
     propagate<S>(x, t - last - hold, p.free + table, (int)p.radix_bits);
 }
 
 // What the drives of a neuron add in tick t; returns the number of events.
-__device__ __forceinline__ u32 driven(const Net &net, const Population &p, i64 local, i64 t,
-                                      ACC *sum) {
+template <int P>
+__device__ __forceinline__ u32 driven(const Net &net, int begin, int end, int t, ACC *sum) {
     u32 events = 0;
-    for (int r = p.drive_row[local]; r < p.drive_row[local + 1]; r++) {
+    for (int r = begin; r < end; r++) {
         const Drive d = net.drive[r];
         if (t < d.delay) continue;
         const u64 bits = philox(d.neuron, (u32)(t - d.delay), d.key);
+        const u64 *__restrict__ step = net.drive_steps + d.begin;
         u32 n = 0;
-        while (n < (u32)d.steps && bits >= net.drive_steps[d.begin + n]) n++;
+        while (n < (u32)d.steps && bits >= step[n]) n++;
         events += n;
-        sum[d.port] += (ACC)(d.weight * n);
+#pragma unroll
+        for (int port = 0; port < P; port++)
+            if (port == d.port) sum[port] += (ACC)(d.weight * n);
     }
     return events;
 }
 
+// Moves one neuron to tick t. Loads come first, so that they wait for memory together.
 template <int S, int P>
-__device__ bool neuron(const Net &net, const Population &p, i64 local, i64 item, i64 t) {
+__device__ __forceinline__ bool neuron(const Net &net, const Population &p, int local, int item,
+                                       int t, i64 slot) {
     const i64 own = p.x + item * p.size * S + local;
     const i64 unit = item * net.neurons + p.number + local;
     const i64 kind = p.kinds > 1 ? local : 0;
     ACC sum[P];
     bool hit = false;
-    const i64 slot = ((t % net.slots) * net.items + item) * net.cells;
+    REAL x[S];
 #pragma unroll
-    for (int port = 0; port < P; port++) {
-        sum[port] = 0;
-        if (p.cell[port] < 0) continue;
-        const i64 cell = slot + p.cell[port] + local;
-        sum[port] = net.ring[cell];
-        if (sum[port] != 0) net.ring[cell] = 0;
+    for (int i = 0; i < S; i++) x[i] = net.x[own + i * p.size];
+    const int last = net.last[unit], until = net.until[unit];
+    const int drive_begin = p.drive_row ? p.drive_row[local] : 0;
+    const int drive_end = p.drive_row ? p.drive_row[local + 1] : 0;
+#pragma unroll
+    for (int port = 0; port < P; port++)
+        sum[port] = p.cell[port] < 0 ? 0 : net.ring[slot + p.cell[port] + local];
 #if COUNTED
-        const u32 due = net.due[cell];
-        if (due != 0) { net.due[cell] = 0; hit = true; }
+#pragma unroll
+    for (int port = 0; port < P; port++)
+        if (p.cell[port] >= 0 && net.due[slot + p.cell[port] + local] != 0) {
+            net.due[slot + p.cell[port] + local] = 0;
+            hit = true;
+        }
 #endif
-    }
-    if (p.drive_row) {
-        const u32 events = driven(net, p, local, t, sum);
+#pragma unroll
+    for (int port = 0; port < P; port++)
+        if (sum[port] != 0) net.ring[slot + p.cell[port] + local] = 0;
+    if (drive_begin < drive_end) {
+        const u32 events = driven<P>(net, drive_begin, drive_end, t, sum);
         if (events) { hit = true; net.drawn[unit] += events; }
     }
 #if !COUNTED
 #pragma unroll
     for (int port = 0; port < P; port++) hit = hit || sum[port] != 0;
 #endif
-    REAL x[S];
-#pragma unroll
-    for (int i = 0; i < S; i++) x[i] = net.x[own + i * p.size];
-    const i64 last = net.last[unit], until = net.until[unit];
     state_at<S>(x, t, last, until, kind, p);
     const bool holds = t <= until;
     if (hit) {
         const REAL *gain = (holds ? p.gain_held : p.gain) + kind * P * S;
 #pragma unroll
         for (int port = 0; port < P; port++) {
-            if (p.cell[port] < 0 && !p.drive_row) continue;
+            if (p.cell[port] < 0) continue;
             const REAL amount = (REAL)((double)sum[port] * p.step[port]);
 #pragma unroll
             for (int i = 0; i < S; i++) x[i] = x[i] + gain[port * S + i] * amount;
@@ -172,12 +180,12 @@ __device__ bool neuron(const Net &net, const Population &p, i64 local, i64 item,
         bool finite = true;
 #pragma unroll
         for (int i = 0; i < S; i++) finite = finite && isfinite(x[i]);
-        if (!finite) atomicMin(net.bad + item, (u64)t << 32 | (u32)(p.number + local));
+        if (!finite) atomicMin(net.bad + item, (u64)(u32)t << 32 | (u32)(p.number + local));
         if (fires) {
 #pragma unroll
             for (int i = 0; i < S; i++)
                 x[i] = p.reset_mask >> i & 1 ? p.reset[kind * S + i] : x[i] + p.jump[kind * S + i];
-            net.until[unit] = t + p.refractory[p.kinds > 1 ? local : 0];
+            net.until[unit] = t + p.refractory[kind];
         }
 #pragma unroll
         for (int i = 0; i < S; i++) net.x[own + i * p.size] = x[i];
@@ -186,70 +194,93 @@ __device__ bool neuron(const Net &net, const Population &p, i64 local, i64 item,
     return fires;
 }
 
-extern "C" __global__ void move_neurons(const Net net, const int ahead) {
-    const i64 t = net.clock[0] + ahead, item = blockIdx.y;
+// The synapses of a spike; in a list: x and y begin, z item, w length.
+struct Row { i64 begin; int length, item; };
+
+__device__ __forceinline__ Row row_of(const Net &net, int item, i64 number) {
+    const i64 begin = net.row[number];
+    return {begin, (int)(net.row[number + 1] - begin), item};
+}
+
+__device__ __forceinline__ u32 modulo(int t, i64 m) { return (u32)t % (u32)m; }
+
+extern "C" __global__ void __launch_bounds__(256) move_neurons(const Net net, const int ahead) {
+    const int item = blockIdx.y, lane = threadIdx.x & 31;
     const Population &p = net.population[net.block_population[blockIdx.x]];
-    const i64 place = (i64)blockIdx.x * blockDim.x + threadIdx.x, local = place - p.first;
+    const int place = blockIdx.x * blockDim.x + threadIdx.x, local = place - (int)p.first;
+    const int t = net.clock[0] + ahead;
     if (blockIdx.x == 0 && item == 0 && threadIdx.x == 0) net.count[(t + 1) % 3] = 0;
     bool fires = false;
     if (local < p.size) {
+        const i64 slot = (modulo(t, net.slots) * net.items + item) * net.cells;
         switch (p.kind) {
-#define CASE(k) case k: fires = neuron<STATES_##k, PORTS_##k>(net, p, local, item, t); break;
+#define CASE(k) case k: fires = neuron<STATES_##k, PORTS_##k>(net, p, local, item, t, slot); break;
             CASES(CASE)
         }
         if (net.history) {
-            const i64 slot = (t % net.history) * net.items + item;
-            net.fired[slot * net.neurons + p.number + local] = fires;
+            const i64 now = modulo(t, net.history) * net.items + item;
+            net.fired[now * net.neurons + p.number + local] = fires;
         }
     }
-    const int lane = threadIdx.x & 31;
     const u32 mask = __ballot_sync(~0u, fires);
     if (lane == 0)
-        net.bits[((t - net.clock[1]) * net.items + item) * net.words + place / 32] = mask;
+        net.bits[((i64)(t - net.clock[1]) * net.items + item) * net.words + place / 32] = mask;
     if (mask) {
         u32 at = 0;
         if (lane == 0) at = atomicAdd(net.count + t % 3, __popc(mask));
         at = __shfl_sync(~0u, at, 0) + __popc(mask & ((1u << lane) - 1));
-        if (fires) net.list[at] = (u32)(item * net.neurons + p.number + local);
+        if (fires) {
+            const Row r = row_of(net, item, p.number + local);
+            net.list[at] = make_int4((int)r.begin, (int)(r.begin >> 32), item, r.length);
+            net.who[at] = (int)(item * net.neurons + p.number + local);
+        }
     }
 }
 
-// One spike of tick t: those of populations first, then those that were given.
-__device__ __forceinline__ u32 spike(const Net &net, u32 i, u32 own, i64 given) {
-    return i < own ? __ldcg(net.list + i) : net.source[given + (i - own)];
+struct Spikes { u32 own, all; int given; };
+
+__device__ __forceinline__ Spikes spikes_of(const Net &net, int t) {
+    const int tick = t - net.clock[1], given = net.source_row[tick];
+    const u32 own = __ldcg(net.count + t % 3);
+    return {own, own + (u32)(net.source_row[tick + 1] - given), given};
 }
 
-extern "C" __global__ void deliver(const Net net, const int ahead) {
-    const i64 t = net.clock[0] + ahead, tick = t - net.clock[1];
-    const i64 given = net.source_row[tick];
-    const u32 own = __ldcg(net.count + t % 3);
-    const u32 spikes = own + (u32)(net.source_row[tick + 1] - given);
-    if (spikes == 0) return;
+extern "C" __global__ void __launch_bounds__(256) deliver(const Net net, const int ahead) {
+    const int t = net.clock[0] + ahead;
+    const Spikes spikes = spikes_of(net, t);
+    if (spikes.all == 0) return;
     const u32 lane = threadIdx.x & 31;
     const u32 warp = (blockIdx.x * blockDim.x + threadIdx.x) >> 5;
     const u32 warps = (gridDim.x * blockDim.x) >> 5;
-    const u32 parts = spikes < warps ? warps / spikes : 1;  // warps that share a row
-    const i64 slot = t % net.slots;
-    for (u32 w = warp; w < spikes * parts; w += warps) {
+    const u32 parts = spikes.all < warps ? warps / spikes.all : 1;  // warps that share a row
+    const int slot = modulo(t, net.slots);
+    for (u32 w = warp; w < spikes.all * parts; w += warps) {
         const u32 i = w / parts, part = w - i * parts;
-        const u32 who = spike(net, i, own, given);
-        const i64 item = who / net.neurons, source = who - item * net.neurons;
-        const i64 end = net.row[source + 1];
+        Row r;
+        if (i < spikes.own) {
+            const int4 entry = __ldcg(net.list + i);
+            r = {(i64)entry.y << 32 | (u32)entry.x, entry.w, entry.z};
+        } else {
+            const u32 who = net.source[spikes.given + (i - spikes.own)];
+            const int item = who / (u32)net.neurons;
+            r = row_of(net, item, who - item * net.neurons);
+        }
+        const i64 base = r.item * net.cells, turn = net.items * net.cells;
 #pragma unroll 4
-        for (i64 j = net.row[source] + part * 32 + lane; j < end; j += parts * 32) {
+        for (u32 j = part * 32 + lane; j < (u32)r.length; j += parts * 32) {
 #if DELAY_BITS
-            const uint2 s = __ldg((const uint2 *)net.synapse + j);
-            i64 arrives = slot + (s.x & ((1u << DELAY_BITS) - 1));
+            const uint2 s = __ldg((const uint2 *)net.synapse + r.begin + j);
+            int arrives = slot + (s.x & ((1u << DELAY_BITS) - 1));
             const u32 cell = s.x >> DELAY_BITS;
             const ACC weight = (ACC)(int)s.y;
 #else
-            const uint4 s = __ldg((const uint4 *)net.synapse + j);
-            i64 arrives = slot + s.y;
+            const uint4 s = __ldg((const uint4 *)net.synapse + r.begin + j);
+            int arrives = slot + s.y;
             const u32 cell = s.x;
             const ACC weight = (ACC)((u64)s.w << 32 | s.z);
 #endif
             if (arrives >= net.slots) arrives -= net.slots;
-            const i64 at = (arrives * net.items + item) * net.cells + cell;
+            const i64 at = arrives * turn + base + cell;
             atomicAdd((UACC *)net.ring + at, (UACC)weight);
 #if COUNTED
             atomicAdd(net.due + at, 1u);
@@ -273,12 +304,13 @@ struct Learning {
 
 // Given spikes leave their mark in the history, which move_neurons writes for populations.
 extern "C" __global__ void mark_sources(const Net net, const int ahead, const int inputs) {
-    const i64 t = net.clock[0] + ahead, tick = t - net.clock[1], item = blockIdx.y;
-    unsigned char *fired = net.fired + ((t % net.history) * net.items + item) * net.neurons;
+    const int t = net.clock[0] + ahead, tick = t - net.clock[1], item = blockIdx.y;
+    unsigned char *fired = net.fired + (modulo(t, net.history) * net.items + item) * net.neurons;
     for (int i = threadIdx.x; i < inputs; i += blockDim.x) fired[i] = 0;
     __syncthreads();
-    for (i64 i = net.source_row[tick] + threadIdx.x; i < net.source_row[tick + 1]; i += blockDim.x)
-        if (net.source[i] / net.neurons == item) fired[net.source[i] - item * net.neurons] = 1;
+    for (int i = net.source_row[tick] + threadIdx.x; i < net.source_row[tick + 1]; i += blockDim.x)
+        if (net.source[i] / (u32)net.neurons == item)
+            fired[net.source[i] - item * net.neurons] = 1;
 }
 
 __device__ __forceinline__ REAL read(REAL trace, i64 at, i64 t, const REAL *k, i64 last) {
@@ -292,12 +324,12 @@ __device__ __forceinline__ REAL clip(REAL w, REAL low, REAL high) {
 
 // Pair STDP as `clocked` does it: every synapse, every tick.
 extern "C" __global__ void learn(const Net net, const int ahead, const Learning l) {
-    const i64 t = net.clock[0] + ahead, item = blockIdx.y;
+    const int t = net.clock[0] + ahead, item = blockIdx.y;
     const i64 s = (i64)blockIdx.x * blockDim.x + threadIdx.x;
     if (s >= l.synapses) return;
-    const i64 now = ((t % net.history) * net.items + item) * net.neurons;
-    const i64 then = t - l.lag[s];
-    const i64 post = ((then % net.history) * net.items + item) * net.neurons;
+    const i64 now = (modulo(t, net.history) * net.items + item) * net.neurons;
+    const int then = t - l.lag[s];
+    const i64 post = (modulo(max(then, 0), net.history) * net.items + item) * net.neurons;
     const bool reached = then >= 0 && net.fired[post + l.target_first + l.target[s]];
     const bool sent = net.fired[now + l.source_first + l.source[s]];
     if (!reached && !sent) return;
@@ -333,15 +365,14 @@ extern "C" __global__ void learn(const Net net, const int ahead, const Learning 
 }
 
 extern "C" __global__ void deliver_learned(const Net net, const int ahead, const Learning l) {
-    const i64 t = net.clock[0] + ahead, tick = t - net.clock[1];
-    const i64 given = net.source_row[tick];
-    const u32 own = __ldcg(net.count + t % 3);
-    const u32 spikes = own + (u32)(net.source_row[tick + 1] - given);
+    const int t = net.clock[0] + ahead;
+    const Spikes spikes = spikes_of(net, t);
     const u32 lane = threadIdx.x & 31, warps = (gridDim.x * blockDim.x) >> 5;
-    const i64 slot = t % net.slots;
-    for (u32 i = (blockIdx.x * blockDim.x + threadIdx.x) >> 5; i < spikes; i += warps) {
-        const u32 who = spike(net, i, own, given);
-        const i64 item = who / net.neurons, source = who - item * net.neurons - l.source_first;
+    const int slot = modulo(t, net.slots);
+    for (u32 i = (blockIdx.x * blockDim.x + threadIdx.x) >> 5; i < spikes.all; i += warps) {
+        const u32 who = i < spikes.own ? (u32)__ldcg(net.who + i)
+                                       : net.source[spikes.given + (i - spikes.own)];
+        const i64 item = who / (u32)net.neurons, source = who - item * net.neurons - l.source_first;
         if (source < 0 || source >= l.source_size) continue;
         for (i64 s = l.row[source] + lane; s < l.row[source + 1]; s += 32) {
             i64 arrives = slot + l.delay[s];
@@ -364,7 +395,7 @@ struct Probe {
 };
 
 template <int S>
-__device__ REAL shown(const Net &net, const Population &p, i64 local, i64 item, i64 t, i64 state) {
+__device__ REAL shown(const Net &net, const Population &p, int local, int item, int t, int state) {
     REAL x[S];
 #pragma unroll
     for (int i = 0; i < S; i++) x[i] = net.x[p.x + item * p.size * S + local + i * p.size];
@@ -377,11 +408,11 @@ __device__ REAL shown(const Net &net, const Population &p, i64 local, i64 item, 
 }
 
 extern "C" __global__ void show(const Net net, const int ahead, const Probe q) {
-    const i64 t = net.clock[0] + ahead, item = blockIdx.y;
-    const i64 i = (i64)blockIdx.x * blockDim.x + threadIdx.x;
-    if (t % q.every || i >= q.neurons) return;
+    const int t = net.clock[0] + ahead, item = blockIdx.y, every = (int)q.every;
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (t % every || i >= q.neurons) return;
     const Population &p = net.population[q.population];
-    const i64 row = t / q.every - (net.clock[1] + q.every - 1) / q.every;
+    const int row = t / every - (net.clock[1] + every - 1) / every;
     REAL value = 0;
     switch (p.kind) {
 #define SHOW(k) case k: value = shown<STATES_##k>(net, p, q.neuron[i], item, t, q.state); break;
@@ -390,4 +421,4 @@ extern "C" __global__ void show(const Net net, const int ahead, const Probe q) {
     q.out[(item * q.rows + row) * q.neurons + i] = value;
 }
 
-extern "C" __global__ void advance_clock(i64 *clock, const int ticks) { clock[0] += ticks; }
+extern "C" __global__ void advance_clock(int *clock, const int ticks) { clock[0] += ticks; }

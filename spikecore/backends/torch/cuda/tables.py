@@ -45,12 +45,12 @@ POPULATION = _fields(
 NET = _fields(
     "items", "slots", "cells", "words", "neurons", "populations", "population",
     "block_population", "row", "synapse", "ring", "due", "x", "last", "until", "count", "list",
-    "bits", "bad", "clock", "source_row", "source", "drive", "drive_steps", "drawn", "fired",
+    "who", "bits", "bad", "clock", "source_row", "source", "drive", "drive_steps", "drawn", "fired",
     "history",
 )  # fmt: skip
 NET_TENSORS = (
-    "row", "synapse", "ring", "due", "x", "last", "until", "count", "list", "bits", "bad", "clock",
-    "source_row", "source", "fired", "drive", "drive_steps",
+    "row", "synapse", "ring", "due", "x", "last", "until", "count", "list", "who", "bits", "bad",
+    "clock", "source_row", "source", "fired", "drive", "drive_steps",
 )  # fmt: skip
 """Fields of :data:`NET` that are addresses of the tensors of that name."""
 LEARNING = _fields(
