@@ -219,7 +219,7 @@ class SteppedSession:
 
     def _keep_spikes(self, ticks: IndexArray, neurons: IndexArray) -> None:
         """Keep these spikes, but for those of inputs that are not recorded."""
-        for name in self._unrecorded:
+        for name in self._unrecorded if ticks.size else ():
             start, size = self.lowered.groups[name]
             keep = (neurons < start) | (neurons >= start + size)
             ticks, neurons = ticks[keep], neurons[keep]

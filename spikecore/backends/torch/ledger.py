@@ -48,6 +48,8 @@ class Ledger:
         sent = self.out_degree[np.concatenate([self.neurons, neurons])]
         total = np.concatenate([[0], np.cumsum(sent)])
         # No more can be pending than was sent within the longest delay.
+        if total[-1] <= self.budget:
+            return stop
         oldest = np.searchsorted(when, ticks - self.lowered.max_delay, "right")
         recent = total[self.ticks.size + 1 :] - total[oldest]
         if recent.max(initial=0) <= self.budget:

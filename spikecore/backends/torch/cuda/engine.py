@@ -119,13 +119,13 @@ class CudaEngine:
         bits = low.max_delay.bit_length()
         fits = self.cells.number.bit_length() + bits <= 32  # noqa: PLR2004 - a word
         self.delay_bits = bits if self.dtype == torch.float32 and fits else 0
-        count = rows.cell.numel()
+        self.synapses = count = rows.cell.numel()  # and room for whole prefetches behind them
         if self.delay_bits:
-            self.synapse = torch.empty((count, 2), dtype=torch.int32, device=self.device)
-            self.synapse[:, 0] = (rows.cell << self.delay_bits) | rows.delay
+            self.synapse = torch.zeros((count + 2, 2), dtype=torch.int32, device=self.device)
+            self.synapse[:count, 0] = (rows.cell << self.delay_bits) | rows.delay
         else:
-            self.synapse = torch.empty((count, 4), dtype=torch.int32, device=self.device)
-            self.synapse[:, 0], self.synapse[:, 1] = rows.cell, rows.delay
+            self.synapse = torch.zeros((count + 1, 4), dtype=torch.int32, device=self.device)
+            self.synapse[:count, 0], self.synapse[:count, 1] = rows.cell, rows.delay
         none = torch.empty(0, dtype=torch.int32, device=self.device)
         self.rows = type(rows)(rows.start, none, none, rows.where)
 
@@ -287,9 +287,8 @@ class CudaEngine:
 
     def _enter_weights(self, weights: list[AnyArray]) -> None:
         """Enter what depends on the weights into the tables."""
-        addresses = self._drives(weights)
-        for i, entry in enumerate(self.entries):
-            entry["drive_row"] = addresses[i]
+        self._enter_drives(weights)
+        for entry in self.entries:
             for port, first in enumerate(entry["cell"].tolist()):
                 entry["step"][port] = self.scales[first].step if first >= 0 else 0.0
         table = np.array(self.entries, POPULATION).view(np.int64).reshape(-1)
@@ -298,37 +297,36 @@ class CudaEngine:
             first = self.cells.of(self.lowered, self.lowered.projections[i])
             entry["per_unit"] = self.scales[first].per_unit
 
-    def _drives(self, weights: list[AnyArray]) -> list[int]:
-        """List, for each neuron, the synapses from inputs that are drawn here."""
+    def _enter_drives(self, weights: list[AnyArray]) -> None:
+        """List, for each neuron, the synapses from inputs that are drawn here.
+
+        All neurons of a population have the same number of places, some of them empty.
+        """
         low = self.lowered
-        addresses = [0] * len(low.populations)
-        self._rows_of_drives: list[torch.Tensor] = []
-        tables, steps = [], [np.empty(0, np.uint64)]
-        begin = 0
+        steps, begins, begin = [np.empty(0, np.uint64)], {}, 0
         for number in sorted(self.draws):
-            tables.append((number, begin))
+            begins[number] = begin
             steps.append(low.inputs[number].counts.steps.ravel())
             begin += steps[-1].size
-        begins = dict(tables)
-        entries, total = [np.empty(0, DRIVE)], 0
-        for k, population in enumerate(low.populations):
+        drives = [np.empty(0, DRIVE)]
+        for entry, population in zip(self.entries, low.populations, strict=True):
+            entry["drive_first"], entry["drives"] = sum(d.size for d in drives), 0
             own = [i for i in self.driving if low.projections[i].target_start == population.start]
             if not own:
                 continue
             found, target = zip(*(self._drive(i, weights[i], begins) for i in own), strict=True)
             who = np.concatenate(target)
             order = np.argsort(who, kind="stable")
-            entries.append(np.concatenate(found)[order])
-            row = np.zeros(population.size + 1, np.int32)
-            np.cumsum(np.bincount(who, minlength=population.size), out=row[1:])
-            self._rows_of_drives.append(torch.from_numpy(row + np.int32(total)).to(self.device))
-            addresses[k] = self._rows_of_drives[-1].data_ptr()
-            total += who.size
-        drives = np.concatenate(entries)
-        self.drive = torch.from_numpy(drives.view(np.int64).reshape(-1)).to(self.device)
-        flat = np.concatenate(steps).view(np.int64)
-        self.drive_steps = torch.from_numpy(flat).to(self.device)
-        return addresses
+            number = np.bincount(who, minlength=population.size)
+            width = int(number.max())
+            places = np.zeros((population.size, width), DRIVE)
+            rank = np.arange(who.size) - np.repeat(np.cumsum(number) - number, number)
+            places[who[order], rank] = np.concatenate(found)[order]
+            entry["drives"] = width
+            drives.append(places.ravel())
+        flat = np.concatenate(drives).view(np.int64).reshape(-1)
+        self.drive = torch.from_numpy(flat).to(self.device)
+        self.drive_steps = torch.from_numpy(np.concatenate(steps).view(np.int64)).to(self.device)
 
     def _drive(
         self, i: int, weight: AnyArray, begins: dict[int, int]
@@ -457,7 +455,7 @@ class CudaEngine:
             for entry in learning:
                 blocks = -(-int(entry["synapses"]) // BLOCK)
                 launch("learn", (blocks, self.items), BLOCK, net, ahead, entry)
-            if self.synapse.numel():
+            if self.synapses:
                 launch("deliver", (4 * sms, 1), BLOCK, net, ahead)
             for entry in learning:
                 launch("deliver_learned", (sms, 1), BLOCK, net, ahead, entry)

@@ -25,14 +25,14 @@ struct Population {
     const REAL *free, *held, *gain, *gain_held, *h, *threshold, *reset, *jump;
     const int *refractory;
     i64 reset_mask;
-    const int *drive_row;   // inputs drawn here: for each neuron its rows in drive_*, or null
+    i64 drive_first, drives; // inputs drawn here: so many for each neuron, from there on
     i64 x;           // where the states of the population begin
 };
 
 struct Drive {       // a synapse from an input that is drawn here
     u32 key, neuron; // of the generator; number of the source within the input
     int delay, port;
-    int steps, begin;  // thresholds in drive_steps
+    int steps, begin;  // thresholds in drive_steps; no steps: an empty place
     i64 weight;      // whole steps
 };
 
@@ -73,23 +73,25 @@ __device__ __forceinline__ u64 philox(u32 a, u32 b, u32 key) {
 }
 
 template <int S>
-__device__ __forceinline__ void propagate(REAL *x, int gap, const REAL *__restrict__ table,
-                                          int bits) {
+__device__ __forceinline__ void apply(REAL *x, const REAL *m) {
+    REAL moved[S];
+#pragma unroll
+    for (int i = 0; i < S; i++) {
+        REAL total = m[i * (S + 1) + S];
+#pragma unroll
+        for (int j = 0; j < S; j++) total = total + m[i * (S + 1) + j] * x[j];
+        moved[i] = total;
+    }
+#pragma unroll
+    for (int i = 0; i < S; i++) x[i] = moved[i];
+}
+
+template <int S>
+__device__ __forceinline__ void propagate(REAL *x, int gap, const REAL *table, int bits) {
     const int radix = 1 << bits;
     for (; gap > 0; gap >>= bits, table += radix * S * (S + 1)) {
         const int digit = gap & (radix - 1);
-        if (digit == 0) continue;
-        const REAL *m = table + digit * S * (S + 1);
-        REAL moved[S];
-#pragma unroll
-        for (int i = 0; i < S; i++) {
-            REAL total = m[i * (S + 1) + S];
-#pragma unroll
-            for (int j = 0; j < S; j++) total = total + m[i * (S + 1) + j] * x[j];
-            moved[i] = total;
-        }
-#pragma unroll
-        for (int i = 0; i < S; i++) x[i] = moved[i];
+        if (digit) apply<S>(x, table + digit * S * (S + 1));
     }
 }
 
@@ -105,15 +107,23 @@ __device__ __forceinline__ void state_at(REAL *x, int t, int last, int until, i6
 
 // What the drives of a neuron add in tick t; returns the number of events.
 template <int P>
-__device__ __forceinline__ u32 driven(const Net &net, int begin, int end, int t, ACC *sum) {
+__device__ __forceinline__ u32 driven(const Net &net, const Drive *drive, int number, int t,
+                                      ACC *sum) {
     u32 events = 0;
-    for (int r = begin; r < end; r++) {
-        const Drive d = net.drive[r];
-        if (t < d.delay) continue;
+    for (int r = 0; r < number; r++) {
+        const Drive d = drive[r];
+        if (t < d.delay || d.steps == 0) continue;
         const u64 bits = philox(d.neuron, (u32)(t - d.delay), d.key);
-        const u64 *__restrict__ step = net.drive_steps + d.begin;
+        const u64 *step = net.drive_steps + d.begin;
         u32 n = 0;
-        while (n < (u32)d.steps && bits >= step[n]) n++;
+        for (int k = 0; k < d.steps; k += 4) {  // four at a time: their loads overlap
+            u64 s[4];
+#pragma unroll
+            for (int i = 0; i < 4; i++) s[i] = __ldg(step + min(k + i, d.steps - 1));
+#pragma unroll
+            for (int i = 0; i < 4; i++) n += bits >= s[i] && k + i < d.steps;
+            if (bits < s[3]) break;
+        }
         events += n;
 #pragma unroll
         for (int port = 0; port < P; port++)
@@ -122,24 +132,31 @@ __device__ __forceinline__ u32 driven(const Net &net, int begin, int end, int t,
     return events;
 }
 
-// Moves one neuron to tick t. Loads come first, so that they wait for memory together.
+// Moves one neuron to tick t. What does not depend on anything is loaded first, so that the
+// thread waits for memory once; only then is anything stored.
 template <int S, int P>
 __device__ __forceinline__ bool neuron(const Net &net, const Population &p, int local, int item,
                                        int t, i64 slot) {
     const i64 own = p.x + item * p.size * S + local;
     const i64 unit = item * net.neurons + p.number + local;
     const i64 kind = p.kinds > 1 ? local : 0;
+    REAL x[S], h[S], one_tick[S * (S + 1)], gain[P * S];
     ACC sum[P];
     bool hit = false;
-    REAL x[S];
 #pragma unroll
     for (int i = 0; i < S; i++) x[i] = net.x[own + i * p.size];
     const int last = net.last[unit], until = net.until[unit];
-    const int drive_begin = p.drive_row ? p.drive_row[local] : 0;
-    const int drive_end = p.drive_row ? p.drive_row[local + 1] : 0;
 #pragma unroll
     for (int port = 0; port < P; port++)
         sum[port] = p.cell[port] < 0 ? 0 : net.ring[slot + p.cell[port] + local];
+    const i64 table = (kind * p.positions << p.radix_bits) * S * (S + 1);
+#pragma unroll
+    for (int i = 0; i < S * (S + 1); i++) one_tick[i] = __ldg(p.free + table + S * (S + 1) + i);
+#pragma unroll
+    for (int i = 0; i < P * S; i++) gain[i] = __ldg(p.gain + kind * P * S + i);
+#pragma unroll
+    for (int i = 0; i < S; i++) h[i] = __ldg(p.h + i);
+    const REAL threshold = __ldg(p.threshold + kind);
 #if COUNTED
 #pragma unroll
     for (int port = 0; port < P; port++)
@@ -151,18 +168,25 @@ __device__ __forceinline__ bool neuron(const Net &net, const Population &p, int 
 #pragma unroll
     for (int port = 0; port < P; port++)
         if (sum[port] != 0) net.ring[slot + p.cell[port] + local] = 0;
-    if (drive_begin < drive_end) {
-        const u32 events = driven<P>(net, drive_begin, drive_end, t, sum);
+    if (p.drives) {
+        const u32 events = driven<P>(net, net.drive + p.drive_first + local * p.drives,
+                                     (int)p.drives, t, sum);
         if (events) { hit = true; net.drawn[unit] += events; }
     }
 #if !COUNTED
 #pragma unroll
     for (int port = 0; port < P; port++) hit = hit || sum[port] != 0;
 #endif
-    state_at<S>(x, t, last, until, kind, p);
     const bool holds = t <= until;
+    if (t - last == 1 && !holds)
+        apply<S>(x, one_tick);  // what nearly always happens in a busy network
+    else
+        state_at<S>(x, t, last, until, kind, p);
     if (hit) {
-        const REAL *gain = (holds ? p.gain_held : p.gain) + kind * P * S;
+        if (holds) {
+#pragma unroll
+            for (int i = 0; i < P * S; i++) gain[i] = __ldg(p.gain_held + kind * P * S + i);
+        }
 #pragma unroll
         for (int port = 0; port < P; port++) {
             if (p.cell[port] < 0) continue;
@@ -173,8 +197,7 @@ __device__ __forceinline__ bool neuron(const Net &net, const Population &p, int 
     }
     REAL level = 0;
 #pragma unroll
-    for (int i = 0; i < S; i++) level = level + p.h[i] * x[i];
-    const REAL threshold = p.threshold[kind];
+    for (int i = 0; i < S; i++) level = level + h[i] * x[i];
     const bool fires = level >= threshold && isfinite(threshold) && !holds;
     if (hit || fires) {
         bool finite = true;
@@ -200,6 +223,17 @@ struct Row { i64 begin; int length, item; };
 __device__ __forceinline__ Row row_of(const Net &net, int item, i64 number) {
     const i64 begin = net.row[number];
     return {begin, (int)(net.row[number + 1] - begin), item};
+}
+
+// Asks for the synapses of a spike while the other neurons are still being moved.
+__device__ __forceinline__ void prefetch(const Net &net, const Row &r) {
+#if __CUDA_ARCH__ >= 900
+    const u64 size = DELAY_BITS ? 8 : 16;
+    const u64 begin = (u64)net.synapse + r.begin * size, bytes = r.length * size + 15 & ~15ull;
+    if (bytes)
+        asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(begin & ~15ull),
+                     "r"((u32)bytes) : "memory");
+#endif
 }
 
 __device__ __forceinline__ u32 modulo(int t, i64 m) { return (u32)t % (u32)m; }
@@ -231,6 +265,7 @@ extern "C" __global__ void __launch_bounds__(256) move_neurons(const Net net, co
         at = __shfl_sync(~0u, at, 0) + __popc(mask & ((1u << lane) - 1));
         if (fires) {
             const Row r = row_of(net, item, p.number + local);
+            prefetch(net, r);
             net.list[at] = make_int4((int)r.begin, (int)(r.begin >> 32), item, r.length);
             net.who[at] = (int)(item * net.neurons + p.number + local);
         }

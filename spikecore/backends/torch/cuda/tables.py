@@ -40,7 +40,7 @@ def _fields(*names: str) -> np.dtype[np.void]:
 POPULATION = _fields(
     "first", "size", "number", "kinds", "radix_bits", "positions", "kind", "cell*4", "f:step*4",
     "free", "held", "gain", "gain_held", "h", "threshold", "reset", "jump", "refractory",
-    "reset_mask", "drive_row", "x",
+    "reset_mask", "drive_first", "drives", "x",
 )  # fmt: skip
 NET = _fields(
     "items", "slots", "cells", "words", "neurons", "populations", "population",
