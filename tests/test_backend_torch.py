@@ -89,6 +89,37 @@ def test_any_network_gives_the_spikes_of_the_event_core_on_a_gpu(network):
     assert_near(run(network, DURATION * ms, backend=CUDA), run(network, DURATION * ms))
 
 
+def unprobed(network):
+    parts = [*network.inputs, *network.populations, *network.projections]
+    return Network(parts, dt=network.dt * ms)
+
+
+@needs_gpu
+@settings(WHATEVER, max_examples=100)
+@given(network=networks(plastic=False))
+def test_one_kernel_for_many_ticks_gives_the_spikes_of_the_event_core(network):
+    """Nothing learns or is probed: neurons stay in registers."""
+    network = unprobed(network)
+    assert_near(run(network, DURATION * ms, backend=CUDA), run(network, DURATION * ms))
+
+
+@needs_gpu
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_both_ways_of_running_on_a_gpu_give_the_same_bits(precision, monkeypatch):
+    from spikecore.backends.torch.cuda.engine import CudaEngine
+
+    options = {"backend": CUDA, "precision": precision}
+    network = unprobed(driven())
+    resident = Simulation(network, **options)
+    resident.run(100 * ms)
+    first = resident.run(300 * ms)
+    with monkeypatch.context() as patch:
+        patch.setattr(CudaEngine, "_resident_threads", lambda engine: 0)
+        second = run(network, 400 * ms, **options)
+    assert len(first.spikes["n"]) > 100
+    assert_same(first, second)
+
+
 @settings(WHATEVER, max_examples=10)
 @given(network=networks(plastic=False))
 def test_in_single_precision_the_bits_are_those_of_the_event_core(network):

@@ -44,18 +44,17 @@ class Ledger:
 
         ``ticks, neurons`` are all spikes of ticks ``start`` to ``stop - 1``, sorted by tick.
         """
+        reach = self.lowered.max_delay
         when = np.concatenate([self.ticks, ticks])
-        sent = self.out_degree[np.concatenate([self.neurons, neurons])]
-        total = np.concatenate([[0], np.cumsum(sent)])
+        who = np.concatenate([self.neurons, neurons])
         # No more can be pending than was sent within the longest delay.
-        if total[-1] <= self.budget:
-            return stop
-        oldest = np.searchsorted(when, ticks - self.lowered.max_delay, "right")
-        recent = total[self.ticks.size + 1 :] - total[oldest]
-        if recent.max(initial=0) <= self.budget:
+        recent = when >= start - reach
+        sent = np.bincount(when[recent] - start + reach, self.out_degree[who[recent]])
+        total = np.concatenate([np.zeros(reach), np.cumsum(sent)])
+        if (total[reach:] - total[: sent.size]).max(initial=0) <= self.budget:
             return stop
         leaves = np.bincount(ticks - start, self.out_degree[neurons], stop - start)
-        arrives = self._arrivals(when, np.concatenate([self.neurons, neurons]), start, stop)
+        arrives = self._arrivals(when, who, start, stop)
         pending = self.pending(start) + np.cumsum(leaves - arrives)
         beyond = np.flatnonzero(pending > self.budget)
         return start + int(beyond[0]) if beyond.size else stop

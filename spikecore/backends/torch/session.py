@@ -84,7 +84,10 @@ class TorchSession(SteppedSession):
             self.status = "runaway"
             self.message = f"more than {self.options.max_pending} synaptic events in flight"
             when, who = when[when < end], who[when < end]
-        self._keep_spikes(when, who)
+        if ticks.size:
+            self._keep_spikes(when, who)
+        else:
+            self._spikes.append((when, who))
         for probe, rows, new in zip(self.lowered.probes, self._traces, block.traces, strict=True):
             rows.append(new[0, : -(-end // probe.every) - -(-self.tick // probe.every)])
         self.ledger.add(when, who, end)

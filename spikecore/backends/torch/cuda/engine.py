@@ -34,6 +34,9 @@ IndexArray = npt.NDArray[np.int64]
 AnyArray = npt.NDArray[Any]
 
 GRAPH_TICKS = 64
+MOST_GROUPS = {torch.float32: 8, torch.float64: 4}
+"""Groups of BLOCK threads for which a multiprocessor has registers."""
+
 LAST_TICK = 2**30
 """Ticks that a run may have: states keep the tick of their last event in 32 bits."""
 
@@ -72,7 +75,9 @@ class CudaEngine:
         self.entries = [self._population(i, p) for i, p in enumerate(lowered.populations)]
         self.learning = {i: self._learning_entry(i) for i in self.plastic}
         self.block_table = self._keep(self.block_population)
-        self.kernels = compiled(lowered, dtype, self.delay_bits)
+        self.sms = torch.cuda.get_device_properties(self.device).multi_processor_count
+        self.resident = self._resident_threads()
+        self.kernels = compiled(lowered, dtype, self.delay_bits, self.resident)
         self._graph: torch.cuda.CUDAGraph | None = None
         self.set_weights(weights)
         self.reset()
@@ -143,7 +148,8 @@ class CudaEngine:
         self.x = zeros(max(1, int(self.x_first[-1])), dtype=self.dtype)
         self.last = zeros(items, low.n_neurons, dtype=torch.int32)
         self.until = torch.zeros_like(self.last)
-        self.drawn_events = zeros(items, low.n_neurons, dtype=torch.int32)
+        self.drawn_events = zeros(items * self.words, dtype=torch.int32)
+        self.gate = zeros(1, dtype=torch.int32)
         self.drawn_before = 0
         lags = [1 + int(low.projections[i].delay.max(initial=0)) for i in self.plastic]
         self.history = max(lags, default=0)
@@ -303,7 +309,8 @@ class CudaEngine:
         All neurons of a population have the same number of places, some of them empty.
         """
         low = self.lowered
-        steps, begins, begin = [np.empty(0, np.uint64)], {}, 0
+        steps, begin = [np.empty(0, np.uint64)], 0
+        begins: dict[int, int] = {}
         for number in sorted(self.draws):
             begins[number] = begin
             steps.append(low.inputs[number].counts.steps.ravel())
@@ -317,10 +324,10 @@ class CudaEngine:
             found, target = zip(*(self._drive(i, weights[i], begins) for i in own), strict=True)
             who = np.concatenate(target)
             order = np.argsort(who, kind="stable")
-            number = np.bincount(who, minlength=population.size)
-            width = int(number.max())
+            each = np.bincount(who, minlength=population.size)
+            width = int(each.max())
             places = np.zeros((population.size, width), DRIVE)
-            rank = np.arange(who.size) - np.repeat(np.cumsum(number) - number, number)
+            rank = np.arange(who.size) - np.repeat(np.cumsum(each) - each, each)
             places[who[order], rank] = np.concatenate(found)[order]
             entry["drives"] = width
             drives.append(places.ravel())
@@ -350,6 +357,16 @@ class CudaEngine:
 
     # -- running -----------------------------------------------------------------------
 
+    def _resident_threads(self) -> int:
+        """Return the threads of a block if all neurons find room in registers, else 0.
+
+        Then one kernel runs many ticks, and a tick costs less than half of two kernels.
+        """
+        groups = -(-self.blocks * self.items // self.sms)
+        if self.plastic or self.probes or not 0 < groups <= MOST_GROUPS[self.dtype]:
+            return 0
+        return int(groups) * BLOCK
+
     def run(self, start: int, stop: int, sources: list[tuple[IndexArray, IndexArray]]) -> Block:
         """Run ticks ``start`` to ``stop - 1`` with these (ticks, neurons) for each item.
 
@@ -369,7 +386,19 @@ class CudaEngine:
         self.clock.fill_(start)
         self.count.zero_()
         self.bad.fill_(_NOTHING_BAD)
-        left = stop - start
+        if self.resident:
+            self._run_resident(stop - start)
+        else:
+            self._run_graph(stop - start)
+        return self._fetch(start, stop)
+
+    def _run_resident(self, ticks: int) -> None:
+        self.gate.zero_()
+        blocks = -(-self.blocks * self.items * BLOCK // self.resident)
+        arguments = (self._net(), np.int32(ticks), np.int32(self.blocks), self.gate)
+        self.kernels.launch("run_resident", (blocks, 1), self.resident, *arguments, resident=True)
+
+    def _run_graph(self, left: int) -> None:
         if self._graph is None and left > GRAPH_TICKS:
             self._ticks(1)  # loads the kernels, which a capture cannot
             left -= 1
@@ -381,11 +410,12 @@ class CudaEngine:
             left -= GRAPH_TICKS
         if left:
             self._ticks(left)
-        return self._fetch(start, stop)
 
     def convenient(self, ticks: int) -> int:
         """Return how many of ``ticks`` ticks to run at a time: whole graphs, if it can be."""
         ticks = min(ticks, self.most_ticks)
+        if self.resident:
+            return ticks
         return ticks if ticks <= GRAPH_TICKS else ticks - ticks % GRAPH_TICKS
 
     def _give(self, start: int, stop: int, sources: list[tuple[IndexArray, IndexArray]]) -> None:
@@ -444,7 +474,6 @@ class CudaEngine:
         """Launch ``number`` ticks, and move the clock."""
         net, launch = self._net(), self.kernels.launch
         learning = [entry[()] for entry in self.learning.values()]
-        sms = torch.cuda.get_device_properties(self.device).multi_processor_count
         inputs = np.int32(sum(b.input.size for b in self.lowered.inputs))
         for k in range(number):
             ahead = np.int32(k)
@@ -456,9 +485,9 @@ class CudaEngine:
                 blocks = -(-int(entry["synapses"]) // BLOCK)
                 launch("learn", (blocks, self.items), BLOCK, net, ahead, entry)
             if self.synapses:
-                launch("deliver", (4 * sms, 1), BLOCK, net, ahead)
+                launch("deliver", (4 * self.sms, 1), 2 * BLOCK, net, ahead)
             for entry in learning:
-                launch("deliver_learned", (sms, 1), BLOCK, net, ahead, entry)
+                launch("deliver_learned", (self.sms, 1), BLOCK, net, ahead, entry)
             for entry in self.probes:
                 blocks = -(-int(entry["neurons"]) // BLOCK)
                 launch("show", (blocks, self.items), BLOCK, net, ahead, entry[()])

@@ -1,11 +1,14 @@
 // The network on a GPU: two kernels a tick, one for neurons and one for deliveries, and one more
-// for each projection that learns and each probe. Compiled at run time; the host defines
+// for each projection that learns and each probe; or, where nothing learns or is probed and all
+// neurons find room in registers, one kernel for many ticks. Compiled at run time; the host defines
 //   REAL            double or float: states, gains, thresholds, plastic weights
 //   ACC, UACC       long long or int: sums of arrivals in whole steps, and its unsigned twin
 //   COUNTED         1: arrivals are counted too, so that a state is committed where the definition
 //                   says so even if the sum is 0; 0: a sum of 0 counts as no arrival
 //   DELAY_BITS      bits of the delay in a synapse of 8 bytes; 0: synapses of 16 bytes
-//   STATES_0, PORTS_0, ...  sizes of each kind of unit, and CASES(f): f(0) f(1) ...
+//   STATES_0, PORTS_0, ...  sizes of each kind of unit; CASES(f): f(0) f(1) ...; MOST_STATES, MOST_PORTS
+//   BLOCK           threads that populations are filled up to
+//   RESIDENT        threads of a block of run_resident; 0: leave it out
 // Sums are whole numbers, so the order in which they are made does not matter: every run, grid and
 // batch gives the same bits. No operation is fused (--fmad=false): states are those of `clocked`.
 
@@ -56,7 +59,7 @@ struct Net {
     const u32 *source;
     const Drive *drive;
     const u64 *drive_steps;
-    u32 *drawn;              // events of drives, for each neuron and item
+    u32 *drawn;              // events of drives, for each warp or so
     unsigned char *fired;    // [slot of history][item][neuron], where something learns
     i64 history;
 };
@@ -132,74 +135,117 @@ __device__ __forceinline__ u32 driven(const Net &net, const Drive *drive, int nu
     return events;
 }
 
-// Moves one neuron to tick t. What does not depend on anything is loaded first, so that the
-// thread waits for memory once; only then is anything stored.
+// One neuron as a thread holds it: its state, and what never changes.
+struct Neuron {
+    REAL x[MOST_STATES], h[MOST_STATES], one_tick[MOST_STATES * (MOST_STATES + 1)];
+    REAL gain[MOST_PORTS * MOST_STATES], threshold;
+    int last, until;
+};
+
 template <int S, int P>
-__device__ __forceinline__ bool neuron(const Net &net, const Population &p, int local, int item,
-                                       int t, i64 slot) {
-    const i64 own = p.x + item * p.size * S + local;
-    const i64 unit = item * net.neurons + p.number + local;
-    const i64 kind = p.kinds > 1 ? local : 0;
-    REAL x[S], h[S], one_tick[S * (S + 1)], gain[P * S];
-    ACC sum[P];
-    bool hit = false;
+__device__ __forceinline__ void load(Neuron &n, const Net &net, const Population &p, u32 local,
+                                     u32 item) {
+    const u32 size = (u32)p.size, own = (u32)p.x + item * size * S + local;
+    const u32 unit = item * (u32)net.neurons + (u32)p.number + local;
+    const u32 kind = p.kinds > 1 ? local : 0;
+    n.last = net.last[unit];
+    n.until = net.until[unit];
 #pragma unroll
-    for (int i = 0; i < S; i++) x[i] = net.x[own + i * p.size];
-    const int last = net.last[unit], until = net.until[unit];
+    for (int i = 0; i < S; i++) n.x[i] = net.x[own + i * size];
+    const REAL *table = p.free + (i64)kind * ((u32)p.positions << p.radix_bits) * (S * (S + 1));
+#pragma unroll
+    for (int i = 0; i < S * (S + 1); i++) n.one_tick[i] = __ldg(table + S * (S + 1) + i);
+#pragma unroll
+    for (int i = 0; i < P * S; i++) n.gain[i] = __ldg(p.gain + kind * P * S + i);
+#pragma unroll
+    for (int i = 0; i < S; i++) n.h[i] = __ldg(p.h + i);
+    n.threshold = __ldg(p.threshold + kind);
+}
+
+template <int S>
+__device__ __forceinline__ void store(const Neuron &n, const Net &net, const Population &p,
+                                      u32 local, u32 item) {
+    const u32 size = (u32)p.size, own = (u32)p.x + item * size * S + local;
+    const u32 unit = item * (u32)net.neurons + (u32)p.number + local;
+#pragma unroll
+    for (int i = 0; i < S; i++) net.x[own + i * size] = n.x[i];
+    net.last[unit] = n.last;
+    net.until[unit] = n.until;
+}
+
+// Moves one neuron to tick t; returns whether it fires. What memory holds of it changes only by
+// store(). A thread stops at the first use of what it waits for, so the arrivals are asked for
+// before the drives are drawn.
+template <int S, int P>
+__device__ __forceinline__ bool move(Neuron &n, bool &changed, u32 &events, const Net &net,
+                                     const Population &p, u32 local, u32 item, int t, i64 slot) {
+    const u32 kind = p.kinds > 1 ? local : 0;
+    ACC sum[P], drive[P];
+    bool hit = false;
+    ACC *ring = net.ring + slot + local;
 #pragma unroll
     for (int port = 0; port < P; port++)
-        sum[port] = p.cell[port] < 0 ? 0 : net.ring[slot + p.cell[port] + local];
-    const i64 table = (kind * p.positions << p.radix_bits) * S * (S + 1);
+        sum[port] = p.cell[port] < 0 ? 0 : __ldcg(ring + p.cell[port]);
+#if COUNTED
+    u32 *arrivals = net.due + slot + local;
+    u32 due[P];
 #pragma unroll
-    for (int i = 0; i < S * (S + 1); i++) one_tick[i] = __ldg(p.free + table + S * (S + 1) + i);
+    for (int port = 0; port < P; port++)
+        due[port] = p.cell[port] < 0 ? 0 : __ldcg(arrivals + p.cell[port]);
+#endif
 #pragma unroll
-    for (int i = 0; i < P * S; i++) gain[i] = __ldg(p.gain + kind * P * S + i);
-#pragma unroll
-    for (int i = 0; i < S; i++) h[i] = __ldg(p.h + i);
-    const REAL threshold = __ldg(p.threshold + kind);
+    for (int port = 0; port < P; port++) drive[port] = 0;
+    if (p.drives) {
+        const int number = (int)p.drives;
+        const Drive *own = net.drive + p.drive_first + local * number;
+        const u32 drawn = driven<P>(net, own, number, t, drive);
+        hit = drawn != 0;
+        events += drawn;
+    }
 #if COUNTED
 #pragma unroll
     for (int port = 0; port < P; port++)
-        if (p.cell[port] >= 0 && net.due[slot + p.cell[port] + local] != 0) {
-            net.due[slot + p.cell[port] + local] = 0;
+        if (due[port] != 0) {
+            __stcg(arrivals + p.cell[port], 0u);
             hit = true;
         }
 #endif
 #pragma unroll
-    for (int port = 0; port < P; port++)
-        if (sum[port] != 0) net.ring[slot + p.cell[port] + local] = 0;
-    if (p.drives) {
-        const u32 events = driven<P>(net, net.drive + p.drive_first + local * p.drives,
-                                     (int)p.drives, t, sum);
-        if (events) { hit = true; net.drawn[unit] += events; }
+    for (int port = 0; port < P; port++) {
+        if (sum[port] != 0) __stcg(ring + p.cell[port], (ACC)0);
+        sum[port] += drive[port];
     }
 #if !COUNTED
 #pragma unroll
     for (int port = 0; port < P; port++) hit = hit || sum[port] != 0;
 #endif
-    const bool holds = t <= until;
-    if (t - last == 1 && !holds)
-        apply<S>(x, one_tick);  // what nearly always happens in a busy network
-    else
-        state_at<S>(x, t, last, until, kind, p);
-    if (hit) {
-        if (holds) {
+    REAL x[S];
 #pragma unroll
-            for (int i = 0; i < P * S; i++) gain[i] = __ldg(p.gain_held + kind * P * S + i);
-        }
+    for (int i = 0; i < S; i++) x[i] = n.x[i];
+    const bool holds = t <= n.until;
+    if (t - n.last == 1 && !holds)
+        apply<S>(x, n.one_tick);  // what nearly always happens in a busy network
+    else
+        state_at<S>(x, t, n.last, n.until, kind, p);
+    if (hit) {
 #pragma unroll
         for (int port = 0; port < P; port++) {
             if (p.cell[port] < 0) continue;
             const REAL amount = (REAL)((double)sum[port] * p.step[port]);
 #pragma unroll
-            for (int i = 0; i < S; i++) x[i] = x[i] + gain[port * S + i] * amount;
+            for (int i = 0; i < S; i++) {
+                const int g = port * S + i;
+                const REAL gain = holds ? __ldg(p.gain_held + kind * P * S + g) : n.gain[g];
+                x[i] = x[i] + gain * amount;
+            }
         }
     }
     REAL level = 0;
 #pragma unroll
-    for (int i = 0; i < S; i++) level = level + h[i] * x[i];
-    const bool fires = level >= threshold && isfinite(threshold) && !holds;
-    if (hit || fires) {
+    for (int i = 0; i < S; i++) level = level + n.h[i] * x[i];
+    const bool fires = level >= n.threshold && isfinite(n.threshold) && !holds;
+    changed = hit || fires;
+    if (changed) {
         bool finite = true;
 #pragma unroll
         for (int i = 0; i < S; i++) finite = finite && isfinite(x[i]);
@@ -208,11 +254,11 @@ __device__ __forceinline__ bool neuron(const Net &net, const Population &p, int 
 #pragma unroll
             for (int i = 0; i < S; i++)
                 x[i] = p.reset_mask >> i & 1 ? p.reset[kind * S + i] : x[i] + p.jump[kind * S + i];
-            net.until[unit] = t + p.refractory[kind];
+            n.until = t + p.refractory[kind];
         }
 #pragma unroll
-        for (int i = 0; i < S; i++) net.x[own + i * p.size] = x[i];
-        net.last[unit] = t;
+        for (int i = 0; i < S; i++) n.x[i] = x[i];
+        n.last = t;
     }
     return fires;
 }
@@ -238,17 +284,48 @@ __device__ __forceinline__ void prefetch(const Net &net, const Row &r) {
 
 __device__ __forceinline__ u32 modulo(int t, i64 m) { return (u32)t % (u32)m; }
 
-extern "C" __global__ void __launch_bounds__(256) move_neurons(const Net net, const int ahead) {
-    const int item = blockIdx.y, lane = threadIdx.x & 31;
-    const Population &p = net.population[net.block_population[blockIdx.x]];
-    const int place = blockIdx.x * blockDim.x + threadIdx.x, local = place - (int)p.first;
+// Counts what a warp has drawn; one addition, which nobody waits for.
+__device__ __forceinline__ void count_drawn(const Net &net, u32 events, u32 place) {
+    const u32 all = __reduce_add_sync(~0u, events);
+    if (all && (threadIdx.x & 31) == 0) atomicAdd(net.drawn + place / 32, all);
+}
+
+// Records who fires in tick t; `place` is that of the thread among all, populations filled up.
+__device__ __forceinline__ void record(const Net &net, const Population &p, bool fires, int t,
+                                       u32 place, u32 local, u32 item) {
+    const u32 lane = threadIdx.x & 31, mask = __ballot_sync(~0u, fires);
+    if (lane == 0)
+        net.bits[((i64)(t - net.clock[1]) * net.items + item) * net.words + place / 32] = mask;
+    if (mask == 0) return;
+    u32 at = 0;
+    if (lane == 0) at = atomicAdd(net.count + t % 3, __popc(mask));
+    at = __shfl_sync(~0u, at, 0) + __popc(mask & ((1u << lane) - 1));
+    if (fires) {
+        const Row r = row_of(net, item, p.number + local);
+        prefetch(net, r);
+        __stcg(net.list + at, make_int4((int)r.begin, (int)(r.begin >> 32), item, r.length));
+        __stcg(net.who + at, (int)(item * net.neurons + p.number + local));
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(BLOCK, 6) move_neurons(const Net net, const int ahead) {
+    const u32 item = blockIdx.y, place = blockIdx.x * BLOCK + threadIdx.x;
+    const Population p = net.population[net.block_population[blockIdx.x]];
+    const u32 local = place - (u32)p.first;
     const int t = net.clock[0] + ahead;
-    if (blockIdx.x == 0 && item == 0 && threadIdx.x == 0) net.count[(t + 1) % 3] = 0;
-    bool fires = false;
+    if (place == 0 && item == 0) net.count[(t + 1) % 3] = 0;
+    bool fires = false, changed = false;
+    u32 events = 0;
     if (local < p.size) {
         const i64 slot = (modulo(t, net.slots) * net.items + item) * net.cells;
+        Neuron n;
         switch (p.kind) {
-#define CASE(k) case k: fires = neuron<STATES_##k, PORTS_##k>(net, p, local, item, t, slot); break;
+#define CASE(k)                                                                               \
+    case k:                                                                                   \
+        load<STATES_##k, PORTS_##k>(n, net, p, local, item);                                  \
+        fires = move<STATES_##k, PORTS_##k>(n, changed, events, net, p, local, item, t, slot); \
+        if (changed) store<STATES_##k>(n, net, p, local, item);                               \
+        break;
             CASES(CASE)
         }
         if (net.history) {
@@ -256,20 +333,8 @@ extern "C" __global__ void __launch_bounds__(256) move_neurons(const Net net, co
             net.fired[now * net.neurons + p.number + local] = fires;
         }
     }
-    const u32 mask = __ballot_sync(~0u, fires);
-    if (lane == 0)
-        net.bits[((i64)(t - net.clock[1]) * net.items + item) * net.words + place / 32] = mask;
-    if (mask) {
-        u32 at = 0;
-        if (lane == 0) at = atomicAdd(net.count + t % 3, __popc(mask));
-        at = __shfl_sync(~0u, at, 0) + __popc(mask & ((1u << lane) - 1));
-        if (fires) {
-            const Row r = row_of(net, item, p.number + local);
-            prefetch(net, r);
-            net.list[at] = make_int4((int)r.begin, (int)(r.begin >> 32), item, r.length);
-            net.who[at] = (int)(item * net.neurons + p.number + local);
-        }
-    }
+    if (p.drives) count_drawn(net, events, item * (u32)net.words * 32 + place);
+    record(net, p, fires, t, place, local, item);
 }
 
 struct Spikes { u32 own, all; int given; };
@@ -280,13 +345,11 @@ __device__ __forceinline__ Spikes spikes_of(const Net &net, int t) {
     return {own, own + (u32)(net.source_row[tick + 1] - given), given};
 }
 
-extern "C" __global__ void __launch_bounds__(256) deliver(const Net net, const int ahead) {
-    const int t = net.clock[0] + ahead;
+// Sends the spikes of tick t along their rows, as one of `warps` warps.
+__device__ __forceinline__ void send(const Net &net, int t, u32 warp, u32 warps) {
     const Spikes spikes = spikes_of(net, t);
     if (spikes.all == 0) return;
     const u32 lane = threadIdx.x & 31;
-    const u32 warp = (blockIdx.x * blockDim.x + threadIdx.x) >> 5;
-    const u32 warps = (gridDim.x * blockDim.x) >> 5;
     const u32 parts = spikes.all < warps ? warps / spikes.all : 1;  // warps that share a row
     const int slot = modulo(t, net.slots);
     for (u32 w = warp; w < spikes.all * parts; w += warps) {
@@ -323,6 +386,71 @@ extern "C" __global__ void __launch_bounds__(256) deliver(const Net net, const i
         }
     }
 }
+
+extern "C" __global__ void __launch_bounds__(256) deliver(const Net net, const int ahead) {
+    const u32 warp = (blockIdx.x * blockDim.x + threadIdx.x) >> 5;
+    send(net, net.clock[0] + ahead, warp, (gridDim.x * blockDim.x) >> 5);
+}
+
+#if RESIDENT
+// All blocks wait for one another; every block has to be on the device (a cooperative launch).
+__device__ __forceinline__ void meet(u32 *gate, u32 target) {
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        __threadfence();
+        asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(gate) : "memory");
+        u32 arrived;
+        do asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(arrived) : "l"(gate) : "memory");
+        while (arrived < target);
+    }
+    __syncthreads();
+}
+
+// Many ticks in one kernel: each thread keeps its neuron in registers. Groups of BLOCK threads
+// stand for the blocks of move_neurons; RESIDENT is the number of threads of a block.
+extern "C" __global__ void __launch_bounds__(RESIDENT, 1)
+    run_resident(const Net net, const int ticks, const int groups, u32 *gate) {
+    const u32 group = (blockIdx.x * RESIDENT + threadIdx.x) / BLOCK;
+    const bool used = group < (u32)groups * net.items;
+    const u32 item = used ? group / groups : 0, block = used ? group - item * groups : 0;
+    const u32 place = block * BLOCK + threadIdx.x % BLOCK;
+    const Population p = net.population[net.block_population[block]];
+    const u32 local = place - (u32)p.first;
+    const bool active = used && local < p.size;
+    const u32 warp = (blockIdx.x * RESIDENT + threadIdx.x) >> 5;
+    const u32 warps = gridDim.x * RESIDENT >> 5;
+    const int start = net.clock[0];
+    Neuron n;
+    if (active) switch (p.kind) {
+#define LOAD(k) case k: load<STATES_##k, PORTS_##k>(n, net, p, local, item); break;
+        CASES(LOAD)
+    }
+    u32 events = 0, meetings = 0;
+    for (int t = start; t < start + ticks; t++) {
+        if (warp == 0 && threadIdx.x == 0) __stcg(net.count + (t + 1) % 3, 0u);
+        bool fires = false, changed = false;
+        if (active) {
+            const i64 slot = (modulo(t, net.slots) * net.items + item) * net.cells;
+            switch (p.kind) {
+#define MOVE(k)                                                                                 \
+    case k:                                                                                     \
+        fires = move<STATES_##k, PORTS_##k>(n, changed, events, net, p, local, item, t, slot); \
+        break;
+                CASES(MOVE)
+            }
+        }
+        if (used) record(net, p, fires, t, place, local, item);
+        meet(gate, ++meetings * gridDim.x);
+        send(net, t, warp, warps);
+        meet(gate, ++meetings * gridDim.x);
+    }
+    if (active) switch (p.kind) {
+#define STORE(k) case k: store<STATES_##k>(n, net, p, local, item); break;
+        CASES(STORE)
+    }
+    if (used && p.drives) count_drawn(net, events, item * (u32)net.words * 32 + place);
+}
+#endif
 
 struct Learning {
     i64 synapses, source_first, target_first, cell_first, slots_lag;

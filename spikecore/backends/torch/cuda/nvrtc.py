@@ -38,7 +38,12 @@ class Module:
         self._functions: dict[str, ctypes.c_void_p] = {}
 
     def launch(
-        self, name: str, grid: tuple[int, int], block: int, *arguments: torch.Tensor | np.generic
+        self,
+        name: str,
+        grid: tuple[int, int],
+        block: int,
+        *arguments: torch.Tensor | np.generic,
+        resident: bool = False,
     ) -> None:
         """Launch a kernel on torch's current stream.
 
@@ -50,6 +55,8 @@ class Module:
             Threads.
         *arguments : tensor or numpy scalar
             Tensors stand for their address; numpy scalars (structures too) are copied.
+        resident : bool
+            All blocks have to be on the device at the same time; refused if they cannot be.
         """
         values: list[Any] = [
             ctypes.c_void_p(a.data_ptr())
@@ -61,7 +68,10 @@ class Module:
         stream = ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)
         function = self._function(name)
         sizes = (*grid, 1, block, 1, 1, 0)
-        self._check(self._driver.cuLaunchKernel(function, *sizes, stream, pointers, None))
+        if resident:
+            self._check(self._driver.cuLaunchCooperativeKernel(function, *sizes, stream, pointers))
+        else:
+            self._check(self._driver.cuLaunchKernel(function, *sizes, stream, pointers, None))
 
     def _function(self, name: str) -> ctypes.c_void_p:
         if name not in self._functions:

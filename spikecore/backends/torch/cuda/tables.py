@@ -22,8 +22,8 @@ __all__ = [
     "options_of",
 ]
 
-BLOCK = 256
-"""Threads of a block; populations are filled up to whole blocks."""
+BLOCK = 128
+"""Threads of a block; populations are filled up to whole blocks. As in kernels.cu."""
 
 
 def _fields(*names: str) -> np.dtype[np.void]:
@@ -78,7 +78,9 @@ def shape_of(p: LoweredPopulation) -> tuple[int, int]:
     return len(p.unit.states), len(p.ports)
 
 
-def options_of(lowered: Lowered, dtype: torch.dtype, delay_bits: int) -> tuple[str, ...]:
+def options_of(
+    lowered: Lowered, dtype: torch.dtype, delay_bits: int, resident: int
+) -> tuple[str, ...]:
     """Return what the kernels are compiled with."""
     double = dtype == torch.float64
     shapes = sorted({shape_of(p) for p in lowered.populations}) or [(1, 1)]
@@ -95,6 +97,10 @@ def options_of(lowered: Lowered, dtype: torch.dtype, delay_bits: int) -> tuple[s
         f"-DUACC={'unsigned long long' if double else 'unsigned'}",
         f"-DCOUNTED={int(double)}",
         f"-DDELAY_BITS={delay_bits}",
+        f"-DBLOCK={BLOCK}",
+        f"-DRESIDENT={resident}",
+        f"-DMOST_STATES={max(states for states, _ in shapes)}",
+        f"-DMOST_PORTS={max(ports for _, ports in shapes)}",
         *sizes,
         f"-DCASES(f)={cases}",
     )
@@ -105,6 +111,6 @@ def source_text() -> str:
     return files(__package__).joinpath("kernels.cu").read_text()
 
 
-def compiled(lowered: Lowered, dtype: torch.dtype, delay_bits: int) -> Module:
+def compiled(lowered: Lowered, dtype: torch.dtype, delay_bits: int, resident: int) -> Module:
     """Return the kernels for the units of ``lowered``."""
-    return module(source_text(), options_of(lowered, dtype, delay_bits))
+    return module(source_text(), options_of(lowered, dtype, delay_bits, resident))
