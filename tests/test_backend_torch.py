@@ -16,6 +16,7 @@ from spikecore import (
     Hz,
     Input,
     InvalidInput,
+    MOhm,
     Network,
     Normal,
     OneToOne,
@@ -294,17 +295,18 @@ def test_a_batch_and_a_single_run_on_a_gpu_have_the_same_bits():
 @needs_gpu
 def test_many_neurons_and_synapses_on_a_gpu():
     """More than a block, a warp and a buffer hold."""
+    fast = Exponential(0.5 * ms, 0.5 * ms)
     net = Network(
         [
             Input("drive", 3000, PoissonCounts(9000 * Hz), record=False),
-            Population("e", 2500, LIF(synapse=Exponential(0.5 * ms, 0.5 * ms))),
-            Population("i", 500, LIF(tau_m=10 * ms, synapse=Exponential(0.5 * ms, 0.5 * ms))),
+            Population("e", 2500, LIF(resistance=20 * MOhm, synapse=fast)),
+            Population("i", 500, LIF(tau_m=10 * ms, resistance=20 * MOhm, synapse=fast)),
             *(
-                Projection("drive", name, Pairs(np.arange(n) + at, np.arange(n)), 1.6 * nA, 1 * ms)
+                Projection("drive", name, Pairs(np.arange(n) + at, np.arange(n)), 0.3 * nA, 1 * ms)
                 for name, n, at in (("e", 2500, 0), ("i", 500, 2500))
             ),
-            Projection("e", "e", RandomTotal(100_000), 0.4 * nA, Uniform(0.1 * ms, 3 * ms)),
-            Projection("i", "e", RandomTotal(50_000), 2 * nA, Uniform(0.1 * ms, 2 * ms), "inh"),
+            Projection("e", "e", RandomTotal(100_000), 0.05 * nA, Uniform(0.1 * ms, 3 * ms)),
+            Projection("i", "e", RandomTotal(50_000), 0.2 * nA, Uniform(0.1 * ms, 2 * ms), "inh"),
         ],
         dt=0.1 * ms,
     )

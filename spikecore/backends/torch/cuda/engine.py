@@ -73,7 +73,8 @@ class CudaEngine:
         self._make_buffers()
         self.scales: dict[int, Scale] = {}
         self.entries = [self._population(i, p) for i, p in enumerate(lowered.populations)]
-        self.learning = {i: self._learning_entry(i) for i in self.plastic}
+        learning = [i for i in self.plastic if lowered.projections[i].size]
+        self.learning = {i: self._learning_entry(i) for i in learning}
         self.block_table = self._keep(self.block_population)
         self.sms = torch.cuda.get_device_properties(self.device).multi_processor_count
         self.resident = self._resident_threads()
@@ -465,7 +466,7 @@ class CudaEngine:
         net["population"] = self.population_table.data_ptr()
         net["block_population"] = self.block_table
         net["drawn"] = self.drawn_events.data_ptr()
-        net["history"] = self.history
+        net["history"], net["steps"] = self.history, self.drive_steps.numel()
         for name in NET_TENSORS:
             net[name] = getattr(self, name).data_ptr()
         return cast(np.generic, net[()])

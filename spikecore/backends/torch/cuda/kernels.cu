@@ -62,6 +62,7 @@ struct Net {
     u32 *drawn;              // events of drives, for each warp or so
     unsigned char *fired;    // [slot of history][item][neuron], where something learns
     i64 history;
+    i64 steps;               // length of drive_steps
 };
 
 __device__ __forceinline__ u64 philox(u32 a, u32 b, u32 key) {
@@ -108,31 +109,25 @@ __device__ __forceinline__ void state_at(REAL *x, int t, int last, int until, i6
     propagate<S>(x, t - last - hold, p.free + table, (int)p.radix_bits);
 }
 
-// What the drives of a neuron add in tick t; returns the number of events.
+// What a drive adds in tick t; returns the number of events. `steps` is where its thresholds are.
 template <int P>
-__device__ __forceinline__ u32 driven(const Net &net, const Drive *drive, int number, int t,
-                                      ACC *sum) {
-    u32 events = 0;
-    for (int r = 0; r < number; r++) {
-        const Drive d = drive[r];
-        if (t < d.delay || d.steps == 0) continue;
-        const u64 bits = philox(d.neuron, (u32)(t - d.delay), d.key);
-        const u64 *step = net.drive_steps + d.begin;
-        u32 n = 0;
-        for (int k = 0; k < d.steps; k += 4) {  // four at a time: their loads overlap
-            u64 s[4];
+__device__ __forceinline__ u32 driven(const Drive &d, const u64 *steps, int t, ACC *sum) {
+    if (t < d.delay || d.steps == 0) return 0;
+    const u64 bits = philox(d.neuron, (u32)(t - d.delay), d.key);
+    const u64 *step = steps + d.begin;
+    u32 n = 0;
+    for (int k = 0; k < d.steps; k += 4) {  // four at a time: their loads overlap
+        u64 s[4];
 #pragma unroll
-            for (int i = 0; i < 4; i++) s[i] = __ldg(step + min(k + i, d.steps - 1));
+        for (int i = 0; i < 4; i++) s[i] = step[min(k + i, d.steps - 1)];
 #pragma unroll
-            for (int i = 0; i < 4; i++) n += bits >= s[i] && k + i < d.steps;
-            if (bits < s[3]) break;
-        }
-        events += n;
-#pragma unroll
-        for (int port = 0; port < P; port++)
-            if (port == d.port) sum[port] += (ACC)(d.weight * n);
+        for (int i = 0; i < 4; i++) n += bits >= s[i] && k + i < d.steps;
+        if (bits < s[3]) break;
     }
-    return events;
+#pragma unroll
+    for (int port = 0; port < P; port++)
+        if (port == d.port) sum[port] += (ACC)(d.weight * n);
+    return n;
 }
 
 // One neuron as a thread holds it: its state, and what never changes.
@@ -140,6 +135,8 @@ struct Neuron {
     REAL x[MOST_STATES], h[MOST_STATES], one_tick[MOST_STATES * (MOST_STATES + 1)];
     REAL gain[MOST_PORTS * MOST_STATES], threshold;
     int last, until;
+    Drive drive;         // the first of its drives
+    const u64 *steps;    // thresholds of drives
 };
 
 template <int S, int P>
@@ -160,6 +157,8 @@ __device__ __forceinline__ void load(Neuron &n, const Net &net, const Population
 #pragma unroll
     for (int i = 0; i < S; i++) n.h[i] = __ldg(p.h + i);
     n.threshold = __ldg(p.threshold + kind);
+    n.steps = net.drive_steps;
+    if (p.drives) n.drive = net.drive[p.drive_first + local * p.drives];
 }
 
 template <int S>
@@ -196,9 +195,9 @@ __device__ __forceinline__ bool move(Neuron &n, bool &changed, u32 &events, cons
 #pragma unroll
     for (int port = 0; port < P; port++) drive[port] = 0;
     if (p.drives) {
-        const int number = (int)p.drives;
-        const Drive *own = net.drive + p.drive_first + local * number;
-        const u32 drawn = driven<P>(net, own, number, t, drive);
+        u32 drawn = driven<P>(n.drive, n.steps, t, drive);
+        for (int r = 1; r < p.drives; r++)
+            drawn += driven<P>(net.drive[p.drive_first + local * p.drives + r], n.steps, t, drive);
         hit = drawn != 0;
         events += drawn;
     }
@@ -290,21 +289,21 @@ __device__ __forceinline__ void count_drawn(const Net &net, u32 events, u32 plac
     if (all && (threadIdx.x & 31) == 0) atomicAdd(net.drawn + place / 32, all);
 }
 
-// Records who fires in tick t; `place` is that of the thread among all, populations filled up.
-__device__ __forceinline__ void record(const Net &net, const Population &p, bool fires, int t,
-                                       u32 place, u32 local, u32 item) {
+// Records who fires in tick t, the `tick`-th of the block; `place` is that of the thread among all,
+// populations filled up, `r` the synapses of its neuron.
+__device__ __forceinline__ void record(const Net &net, bool fires, int t, int tick, u32 place,
+                                       u32 unit, const Row &r) {
     const u32 lane = threadIdx.x & 31, mask = __ballot_sync(~0u, fires);
     if (lane == 0)
-        net.bits[((i64)(t - net.clock[1]) * net.items + item) * net.words + place / 32] = mask;
+        net.bits[((i64)tick * net.items + r.item) * net.words + place / 32] = mask;
     if (mask == 0) return;
     u32 at = 0;
     if (lane == 0) at = atomicAdd(net.count + t % 3, __popc(mask));
     at = __shfl_sync(~0u, at, 0) + __popc(mask & ((1u << lane) - 1));
     if (fires) {
-        const Row r = row_of(net, item, p.number + local);
+        __stcg(net.list + at, make_int4((int)r.begin, (int)(r.begin >> 32), r.item, r.length));
+        __stcg(net.who + at, (int)unit);
         prefetch(net, r);
-        __stcg(net.list + at, make_int4((int)r.begin, (int)(r.begin >> 32), item, r.length));
-        __stcg(net.who + at, (int)(item * net.neurons + p.number + local));
     }
 }
 
@@ -334,7 +333,10 @@ extern "C" __global__ void __launch_bounds__(BLOCK, 6) move_neurons(const Net ne
         }
     }
     if (p.drives) count_drawn(net, events, item * (u32)net.words * 32 + place);
-    record(net, p, fires, t, place, local, item);
+    Row r = {0, 0, (int)item};
+    if (fires) r = row_of(net, item, p.number + local);
+    const u32 unit = item * (u32)net.neurons + (u32)p.number + local;
+    record(net, fires, t, t - net.clock[1], place, unit, r);
 }
 
 struct Spikes { u32 own, all; int given; };
@@ -346,8 +348,8 @@ __device__ __forceinline__ Spikes spikes_of(const Net &net, int t) {
 }
 
 // Sends the spikes of tick t along their rows, as one of `warps` warps.
-__device__ __forceinline__ void send(const Net &net, int t, u32 warp, u32 warps) {
-    const Spikes spikes = spikes_of(net, t);
+__device__ __forceinline__ void send(const Net &net, const Spikes &spikes, int t, u32 warp,
+                                     u32 warps) {
     if (spikes.all == 0) return;
     const u32 lane = threadIdx.x & 31;
     const u32 parts = spikes.all < warps ? warps / spikes.all : 1;  // warps that share a row
@@ -389,10 +391,13 @@ __device__ __forceinline__ void send(const Net &net, int t, u32 warp, u32 warps)
 
 extern "C" __global__ void __launch_bounds__(256) deliver(const Net net, const int ahead) {
     const u32 warp = (blockIdx.x * blockDim.x + threadIdx.x) >> 5;
-    send(net, net.clock[0] + ahead, warp, (gridDim.x * blockDim.x) >> 5);
+    const int t = net.clock[0] + ahead;
+    send(net, spikes_of(net, t), t, warp, (gridDim.x * blockDim.x) >> 5);
 }
 
 #if RESIDENT
+#define SHARED_STEPS 1024
+
 // All blocks wait for one another; every block has to be on the device (a cooperative launch).
 __device__ __forceinline__ void meet(u32 *gate, u32 target) {
     __syncthreads();
@@ -420,13 +425,26 @@ extern "C" __global__ void __launch_bounds__(RESIDENT, 1)
     const u32 warp = (blockIdx.x * RESIDENT + threadIdx.x) >> 5;
     const u32 warps = gridDim.x * RESIDENT >> 5;
     const int start = net.clock[0];
+    // Meeting the other blocks empties the caches, so what every tick needs is kept elsewhere.
+    __shared__ u64 steps[SHARED_STEPS];
+    const bool shared = net.steps <= SHARED_STEPS;
+    for (int i = threadIdx.x; shared && i < net.steps; i += RESIDENT) steps[i] = net.drive_steps[i];
     Neuron n;
-    if (active) switch (p.kind) {
+    Row row = {0, 0, (int)item};
+    const u32 unit = item * (u32)net.neurons + (u32)p.number + local;
+    if (active) {
+        switch (p.kind) {
 #define LOAD(k) case k: load<STATES_##k, PORTS_##k>(n, net, p, local, item); break;
-        CASES(LOAD)
+            CASES(LOAD)
+        }
+        row = row_of(net, item, p.number + local);
+        if (shared) n.steps = steps;
     }
+    __syncthreads();
     u32 events = 0, meetings = 0;
-    for (int t = start; t < start + ticks; t++) {
+    int given = net.source_row[0];
+    for (int tick = 0; tick < ticks; tick++) {
+        const int t = start + tick, given_end = net.source_row[tick + 1];
         if (warp == 0 && threadIdx.x == 0) __stcg(net.count + (t + 1) % 3, 0u);
         bool fires = false, changed = false;
         if (active) {
@@ -439,9 +457,11 @@ extern "C" __global__ void __launch_bounds__(RESIDENT, 1)
                 CASES(MOVE)
             }
         }
-        if (used) record(net, p, fires, t, place, local, item);
+        if (used) record(net, fires, t, tick, place, unit, row);
         meet(gate, ++meetings * gridDim.x);
-        send(net, t, warp, warps);
+        const u32 own = __ldcg(net.count + t % 3);
+        send(net, {own, own + (u32)(given_end - given), given}, t, warp, warps);
+        given = given_end;
         meet(gate, ++meetings * gridDim.x);
     }
     if (active) switch (p.kind) {

@@ -46,7 +46,7 @@ NET = _fields(
     "items", "slots", "cells", "words", "neurons", "populations", "population",
     "block_population", "row", "synapse", "ring", "due", "x", "last", "until", "count", "list",
     "who", "bits", "bad", "clock", "source_row", "source", "drive", "drive_steps", "drawn", "fired",
-    "history",
+    "history", "steps",
 )  # fmt: skip
 NET_TENSORS = (
     "row", "synapse", "ring", "due", "x", "last", "until", "count", "list", "who", "bits", "bad",
