@@ -53,7 +53,7 @@ def models(draw):
             nn.DelayedLinear(
                 n,
                 m,
-                max_delay=draw(st.integers(1, 9)) * DT * ms,
+                max_delay=draw(st.integers(1, 12)) * DT * ms,
                 scale=draw(st.floats(2.0, 12.0)) * (nA if exponential else mV),
                 dt=DT * ms,
                 learn_delays=draw(st.booleans()),
@@ -77,7 +77,7 @@ def models(draw):
             parameter.data *= torch.rand_like(parameter) > 0.2
     for layer in layers[::2]:
         layer.round_delays()
-    return model
+    return model.eval()
 
 
 @settings(WHATEVER, max_examples=60)
@@ -132,6 +132,7 @@ def test_pruned_weights_are_left_out_and_the_spikes_stay():
     ).double()
     model[0].weight.data[model[0].weight.abs() < 0.15] = 0.0
     model[0].round_delays()
+    model.eval()
     x = (torch.rand(100, 1, 30) < 0.1).double()
     nets = [nn.to_network(model, nn.tensor_to_train(x[:, 0]), prune=p) for p in (False, True)]
     sizes = [net.projections[0].wiring.pre.size for net in nets]

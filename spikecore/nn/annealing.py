@@ -59,7 +59,7 @@ class DelayAnnealing:
             raise InvalidInput(
                 "DelayAnnealing.model",
                 "needs a DelayedLinear that learns its delays",
-                got=f"{len(layers)} layers with fixed delays" if layers else None,
+                got=f"{len(layers)} with fixed delays" if layers else None,
                 fix="DelayedLinear(..., max_delay=...) of more than one tick, or no schedule",
             )
         self.steps = steps

@@ -22,7 +22,9 @@ def check_activity(place: str, given: Tensor, size: int) -> None:
     """
     if not isinstance(given, Tensor) or not given.is_floating_point():
         kind = given.dtype if isinstance(given, Tensor) else type(given).__name__
-        raise InvalidInput(place, "must be a tensor of floats", got=kind, fix="use .float()")
+        raise InvalidInput(
+            place, "must be a tensor of floats", got=kind, fix="use torch.as_tensor(...).float()"
+        )
     if given.ndim != _AXES or given.shape[2] != size or not len(given):
         raise InvalidInput(
             place,

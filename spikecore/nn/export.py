@@ -28,8 +28,9 @@ def to_network(
 ) -> Network:
     """Return the network that a model is, with whole delays.
 
-    Its spikes are those of the model's forward pass, tick for tick, if both compute in
-    float64 (``model.double()``): float32 may round a membrane over its threshold.
+    Its spikes are those of the model's forward pass after ``model.double().eval()``, tick
+    for tick: float32 may round a membrane over its threshold, and so may the Fourier
+    transforms of training, where a membrane meets its threshold exactly.
 
     Parameters
     ----------
