@@ -140,30 +140,24 @@ class _LIFScan(torch.autograd.Function):
         decay, threshold, reset, membrane, fired, blocked = ctx.saved_tensors
         how: _How = ctx.how
         height = threshold - reset
+        hard = how.mode == "hard"
         slope = how.surrogate.derivative((membrane - threshold) / height) / height
         if blocked is not None:
-            slope = slope.masked_fill(blocked, 0.0)
-        # d v[t] / d h[t], then d h[t + 1] / d v[t]: gradients flow back by their product.
-        if how.mode == "hard":
-            through = (~fired).to(grad.dtype)
-            jump = reset - membrane
-        else:
-            through = torch.ones_like(grad)
-            jump = -height.expand_as(membrane)
+            slope = slope.masked_fill_(blocked, 0.0)
+        # d v[t] / d h[t], times d h[t + 1] / d v[t]: by this product gradients go back a tick.
+        through = (~fired).to(grad.dtype) if hard else torch.ones_like(grad)
         if not how.detach_reset:
-            through = through + jump * slope
-        step = decay.expand_as(through)
-        if blocked is not None and how.mode == "hard":
-            step = step.masked_fill(blocked, 1.0)
-        through[:-1] *= step[1:]
-        back = grad * slope  # becomes d loss / d h
+            through += ((reset - membrane) if hard else -height) * slope
+        holds = hard and blocked is not None
+        through[:-1] *= torch.where(blocked[1:], 1.0, decay) if holds else decay
+        back = slope.mul_(grad)  # becomes d loss / d h
         for t in range(len(back) - 2, -1, -1):
             back[t].addcmul_(through[t], back[t + 1])
-        if blocked is not None and how.mode == "hard":
-            back = back.masked_fill(blocked, 0.0)
+        if holds:
+            back.masked_fill_(blocked, 0.0)
         by_decay = None
         if ctx.needs_input_grad[1]:
-            after = membrane + jump * fired
+            after = torch.where(fired, reset, membrane) if hard else membrane - height * fired
             by_decay = (back[1:] * after[:-1]).sum((0, 1))
         return back, by_decay, None, None, None, None
 
