@@ -99,6 +99,13 @@ FAULTS = {
         "`reset='subtract'` where a constant current passes the threshold": lambda: nn.LIF(
             2, LIF(i_offset=20 * nA), reset="subtract"
         ),
+        "recurrent synapses with currents": lambda: nn.LIF(2, recurrent=synapses(2, 2)),
+        "recurrent synapses of another size": lambda: nn.LIF(
+            2, LIF(synapse=Delta()), recurrent=synapses(3, 2)
+        ),
+        "recurrent synapses of another tick": lambda: nn.LIF(
+            2, LIF(synapse=Delta()), recurrent=synapses(2, 2, dt=0.5 * ms)
+        ),
         "a surrogate of width 0 or below": lambda: nn.Boxcar(0.0),
         "an annealing of no steps": lambda: nn.DelayAnnealing(synapses(), 0),
         "an annealing of delays that are fixed": lambda: nn.DelayAnnealing(

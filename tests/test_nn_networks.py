@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -67,7 +69,12 @@ def models(draw):
             driven = unit.resistance * unit.i_offset.value
             fires_alone = bool(np.any(driven.value >= unit.v_threshold.value + 60))
             reset = "hard" if fires_alone else draw(st.sampled_from(["hard", "subtract"]))
-            layers.append(nn.LIF(m, unit, dt=DT * ms, learn=learn, reset=reset))
+            own = None
+            if not exponential and draw(st.booleans()):
+                longest = draw(st.integers(1, 9)) * DT * ms
+                own = nn.DelayedLinear(m, m, longest, scale=3 * mV, dt=DT * ms)
+            how = {"dt": DT * ms, "learn": learn, "reset": reset, "recurrent": own}
+            layers.append(nn.LIF(m, unit, **how))
     model = torch.nn.Sequential(*layers).double()
     for name, parameter in model.named_parameters():
         if "log_tau" in name:
@@ -75,8 +82,9 @@ def models(draw):
         elif name.endswith("weight"):
             parameter.data += 0.5
             parameter.data *= torch.rand_like(parameter) > 0.2
-    for layer in layers[::2]:
-        layer.round_delays()
+    for layer in model.modules():
+        if isinstance(layer, nn.DelayedLinear):
+            layer.round_delays()
     return model.eval()
 
 
@@ -150,6 +158,12 @@ def test_dropout_and_identity_are_passed_over():
         torch.nn.Identity(),
     )
     assert [p.name for p in nn.to_network(model).populations] == ["layer1"]
+
+
+def test_spikecore_itself_imports_no_torch():
+    code = "import sys, spikecore; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_spikes_there_and_back():

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from spikecore import LIF, Delta, Exponential, MOhm, ms, mV, nA, nn
-from spikecore.nn.neurons import _rise
+from spikecore.nn.membrane import rise
 
 SURROGATES = [nn.ATan(), nn.FastSigmoid(), nn.Gaussian(), nn.Boxcar()]
 
@@ -30,13 +30,18 @@ class Step(torch.autograd.Function):
         return grad * ctx.surrogate.derivative(x), None
 
 
-def by_autograd(drive, decay, threshold, reset, surrogate, refractory, mode, detach_reset):
+def by_autograd(
+    drive, decay, threshold, reset, surrogate, refractory, mode, detach_reset, *, recurrent=()
+):
     """The equations as they stand in docs/training, one tick after another."""
     height = threshold - reset
     v = torch.zeros_like(drive[0])
     since = torch.full_like(drive[0], math.inf)  # ticks since the last spike
     spikes = []
-    for now in drive:
+    for t in range(len(drive)):
+        now = drive[t]
+        for k, synapses in enumerate(recurrent[:t], 1):
+            now = now + spikes[t - k] @ synapses.T
         rests = since < refractory
         h = decay * v + now
         if mode == "hard":
@@ -86,6 +91,37 @@ def test_spikes_and_gradients_are_those_of_the_equations(surrogate, refractory, 
         assert other.abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("detach_reset", [True, False])
+@pytest.mark.parametrize("mode", ["hard", "subtract"])
+@pytest.mark.parametrize("refractory", [True, False])
+@pytest.mark.parametrize("delays", [1, 3, 50])
+def test_recurrent_spikes_and_gradients_are_those_of_the_equations(
+    delays, refractory, mode, detach_reset
+):
+    drive, decay, threshold, reset, rests = random_case(5, refractory)
+    generator = torch.Generator().manual_seed(1)
+    recurrent = torch.randn(delays, 5, 5, generator=generator, dtype=torch.float64) / delays**0.5
+    recurrent.requires_grad_()
+    weight = torch.linspace(-1, 1, drive.numel(), dtype=torch.float64).reshape(drive.shape).sin()
+    surrogate = nn.ATan()
+    ours = nn.lif_scan(
+        *(drive, decay, threshold, reset, surrogate),
+        refractory=rests if refractory else None,
+        recurrent=recurrent,
+        mode=mode,
+        detach_reset=detach_reset,
+    )
+    case = (drive, decay, threshold, reset, surrogate, rests, mode, detach_reset)
+    theirs = by_autograd(*case, recurrent=recurrent)
+    assert torch.equal(ours, theirs)
+    assert 0.05 < ours.mean() < 0.8
+    of = (drive, decay, recurrent)
+    ours_by, theirs_by = (torch.autograd.grad((s * weight).sum(), of) for s in (ours, theirs))
+    for mine, other in zip(ours_by, theirs_by, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-9, atol=1e-11)
+        assert other.abs().max() > 1e-3
+
+
 def test_the_gradient_of_leaky_integration_is_exact():
     drive = torch.randn(7, 2, 3, dtype=torch.float64, requires_grad=True)
     decay = torch.tensor([0.2, 0.9, 1.0], dtype=torch.float64, requires_grad=True)
@@ -107,13 +143,13 @@ def test_surrogates_are_symmetric_bumps_with_their_published_peak(surrogate):
 def test_what_a_current_adds_in_a_tick_with_time_constants_near_and_far():
     tau_s = torch.tensor([2.0, 5.0, 5.0, 5.0, 30.0], dtype=torch.float64)
     tau_m = torch.tensor([20.0, 5.0, 5.001, 5.0 * (1 + 1e-9), 4.0], dtype=torch.float64)
-    found = _rise(1.0, tau_m, tau_s).numpy()
+    found = rise(1.0, tau_m, tau_s).numpy()
     for value, m, s in zip(found, tau_m.numpy(), tau_s.numpy(), strict=True):
         grid = (np.arange(200_000) + 0.5) / 200_000
         integral = np.mean(np.exp(-(1 - grid) / m) * np.exp(-grid / s)) / m
         assert value == pytest.approx(integral, rel=1e-9)
     tau_m.requires_grad_(), tau_s.requires_grad_()
-    assert torch.autograd.gradcheck(lambda m, s: _rise(1.0, m, s), (tau_m, tau_s))
+    assert torch.autograd.gradcheck(lambda m, s: rise(1.0, m, s), (tau_m, tau_s))
 
 
 def test_learned_time_constants_have_the_gradient_of_the_membrane():

@@ -178,6 +178,8 @@ class DelayedLinear(nn.Module):
 
     def kernel(self) -> Tensor:
         """Return the weights at every delay, shape (D, out_features, in_features)."""
+        with torch.no_grad():
+            self.delay.clamp_(1, self.max_ticks)
         shape = (self.max_ticks, self.out_features, self.in_features)
         if self._width == 0:
             at = self.ticks[None] - 1
@@ -210,8 +212,6 @@ class DelayedLinear(nn.Module):
             If the shape is another, or a value is not finite.
         """
         check_activity("DelayedLinear input", spikes, self.in_features)
-        with torch.no_grad():
-            self.delay.clamp_(1, self.max_ticks)
         exact = self.max_ticks <= FEW or (self._width == 0 and not self.training)
         return delayed_sum(spikes, self.kernel(), fourier=not exact)
 

@@ -82,6 +82,8 @@ def to_network(
         parts.append(_projection(synapses, before, name, prune))
         if isinstance(neurons, LeakyIntegrator):
             parts.append(Probe(name, "v"))
+        elif neurons.recurrent is not None:
+            parts.append(_projection(neurons.recurrent, name, name, prune))
         before = name
     return Network(parts, dt)
 
@@ -162,7 +164,11 @@ def _pairs(model: nn.Module) -> list[tuple[DelayedLinear, Neurons]]:
     found = [(layers[k][1], layers[k + 1][1]) for k in range(0, len(layers), 2)]
     sizes = [found[0][0].in_features]
     for k, (synapses, neurons) in enumerate(found):
-        _check_pair(f"model[{layers[2 * k][0]}]", synapses, neurons, sizes[-1], found[0][0].dt)
+        first, second = (f"model[{layers[2 * k + i][0]}]" for i in (0, 1))
+        _check_pair(first, synapses, neurons, sizes[-1], found[0][0].dt)
+        _check_trained(first, synapses)
+        if isinstance(neurons, LIF) and neurons.recurrent is not None:
+            _check_trained(f"{second}.recurrent", neurons.recurrent)
         sizes.append(neurons.size)
     return found
 
@@ -189,6 +195,9 @@ def _check_pair(
             got=f"a {synapses.dimension}",
             fix=f"give scale in {'nA' if exponential else 'mV'}",
         )
+
+
+def _check_trained(place: str, synapses: DelayedLinear) -> None:
     if synapses.width:
         raise InvalidInput(
             f"{place}.delay",

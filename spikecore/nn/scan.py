@@ -36,7 +36,7 @@ def leaky_scan(drive: Tensor, decay: Tensor) -> Tensor:
     return _LeakyScan.apply(drive, decay)
 
 
-def lif_scan(
+def lif_scan(  # noqa: PLR0913 - all but five are by keyword
     drive: Tensor,
     decay: Tensor,
     threshold: Tensor,
@@ -44,6 +44,7 @@ def lif_scan(
     surrogate: Surrogate,
     *,
     refractory: Tensor | None = None,
+    recurrent: Tensor | None = None,
     mode: Reset = "hard",
     detach_reset: bool = True,
 ) -> Tensor:
@@ -67,6 +68,9 @@ def lif_scan(
         Takes the place of the derivative of a spike.
     refractory : Tensor of int, shape (N,), optional
         Ticks r.
+    recurrent : Tensor, shape (D, N, N), optional
+        What a spike of the last axis adds to ``drive`` of the middle one, 1 to D ticks
+        later. Differentiable.
     mode : {"hard", "subtract"}
         What a spike does to the membrane.
     detach_reset : bool
@@ -79,7 +83,9 @@ def lif_scan(
         0 or 1, in the type of ``drive``.
     """
     how = _How(surrogate, mode, detach_reset)
-    return _LIFScan.apply(drive, decay, threshold, reset, refractory, how)
+    if recurrent is not None and refractory is None:
+        refractory = torch.zeros_like(threshold, dtype=torch.int64)
+    return _LIFScan.apply(drive, decay, threshold, reset, refractory, recurrent, how)
 
 
 class _How(NamedTuple):
@@ -122,6 +128,7 @@ class _LIFScan(torch.autograd.Function):
         threshold: Tensor,
         reset: Tensor,
         refractory: Tensor | None,
+        recurrent: Tensor | None,
         how: _How,
     ) -> Tensor:
         constants = (decay, threshold, reset)
@@ -129,15 +136,17 @@ class _LIFScan(torch.autograd.Function):
             membrane, fired = _fire(drive, *constants, how.mode)
             blocked = None
         else:
-            membrane, fired, blocked = _fire_and_rest(drive, *constants, refractory, how.mode)
-        ctx.save_for_backward(*constants, membrane, fired, blocked)
+            membrane, fired, blocked = _fire_and_rest(
+                drive, *constants, refractory, recurrent, how.mode
+            )
+        ctx.save_for_backward(*constants, recurrent, membrane, fired, blocked)
         ctx.how = how
         return fired.to(drive.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        decay, threshold, reset, membrane, fired, blocked = ctx.saved_tensors
+        decay, threshold, reset, recurrent, membrane, fired, blocked = ctx.saved_tensors
         how: _How = ctx.how
         height = threshold - reset
         hard = how.mode == "hard"
@@ -150,16 +159,21 @@ class _LIFScan(torch.autograd.Function):
             through += ((reset - membrane) if hard else -height) * slope
         holds = hard and blocked is not None
         through[:-1] *= torch.where(blocked[1:], 1.0, decay) if holds else decay
-        back = slope.mul_(grad)  # becomes d loss / d h
-        for t in range(len(back) - 2, -1, -1):
-            back[t].addcmul_(through[t], back[t + 1])
-        if holds:
-            back.masked_fill_(blocked, 0.0)
+        by_recurrent = None
+        if recurrent is None:
+            back = slope.mul_(grad)  # becomes d loss / d h
+            for t in range(len(back) - 2, -1, -1):
+                back[t].addcmul_(through[t], back[t + 1])
+            if holds:
+                back.masked_fill_(blocked, 0.0)
+        else:
+            back = _back_recurrent(grad, slope, through, recurrent, blocked if holds else None)
+            by_recurrent = _by_kernel(back, fired.to(back.dtype), len(recurrent))
         by_decay = None
         if ctx.needs_input_grad[1]:
             after = torch.where(fired, reset, membrane) if hard else membrane - height * fired
             by_decay = (back[1:] * after[:-1]).sum((0, 1))
-        return back, by_decay, None, None, None, None
+        return back, by_decay, None, None, None, by_recurrent, None
 
 
 def _fire(
@@ -183,6 +197,7 @@ def _fire_and_rest(
     threshold: Tensor,
     reset: Tensor,
     refractory: Tensor,
+    recurrent: Tensor | None,
     mode: Reset,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return membrane before reset, spikes, and who was refractory."""
@@ -192,12 +207,43 @@ def _fire_and_rest(
     v = torch.zeros_like(drive[0])
     left = torch.zeros_like(fired[0], dtype=refractory.dtype)
     height = threshold - reset
+    delays = 0 if recurrent is None else len(recurrent)
+    past = drive.new_zeros(len(drive) + delays if delays else 0, *drive.shape[1:])
+    synapses = None if recurrent is None else recurrent.flip(0).mT  # the longest delay first
     for t in range(len(drive)):
+        now = drive[t]
+        if synapses is not None:
+            now = now + torch.bmm(past[t : t + delays], synapses).sum(0)
         rests = torch.gt(left, 0, out=blocked[t])
-        h = torch.addcmul(drive[t], decay, v, out=membrane[t])
+        h = torch.addcmul(now, decay, v, out=membrane[t])
         if mode == "hard":
             membrane[t] = h = torch.where(rests, v, h)
         s = torch.logical_and(h >= threshold, ~rests, out=fired[t])
         v = torch.where(s, reset if mode == "hard" else h - height, h)
         left = torch.where(s, refractory, (left - 1).clamp(min=0))
+        if delays:
+            past[t + delays] = s
     return membrane, fired, blocked
+
+
+def _back_recurrent(
+    grad: Tensor, slope: Tensor, through: Tensor, recurrent: Tensor, held: Tensor | None
+) -> Tensor:
+    """Return d loss / d drive where spikes come back as drive."""
+    ticks, delays = len(grad), len(recurrent)
+    back = grad.new_zeros(ticks + delays, *grad.shape[1:])
+    membrane = torch.zeros_like(grad[0])  # d loss / d h of the tick after
+    for t in range(ticks - 1, -1, -1):
+        spike = grad[t] + torch.bmm(back[t + 1 : t + 1 + delays], recurrent).sum(0)
+        membrane = torch.addcmul(spike * slope[t], through[t], membrane)
+        back[t] = membrane if held is None else membrane.masked_fill(held[t], 0.0)
+    return back[:ticks]
+
+
+def _by_kernel(back: Tensor, spikes: Tensor, delays: int) -> Tensor:
+    """Return d loss / d recurrent, shape (delays, N, N)."""
+    size = back.shape[2]
+    by = back.new_zeros(delays, size, size)
+    for k in range(1, min(delays + 1, len(back))):
+        by[k - 1] = back[k:].reshape(-1, size).T @ spikes[:-k].reshape(-1, size)
+    return by
