@@ -115,6 +115,21 @@ def test_the_network_fires_the_spikes_of_the_forward_pass(model, seed, backend, 
             assert torch.equal(found.double(), activity[:, 0].detach())
 
 
+@pytest.mark.parametrize("reset", ["hard", "subtract"])
+@pytest.mark.parametrize("refractory", [0, 2])
+def test_a_membrane_that_meets_its_threshold_exactly_fires(reset, refractory):
+    unit = LIF(synapse=Delta(), refractory=refractory * ms)
+    model = torch.nn.Sequential(
+        nn.DelayedLinear(1, 1, scale=15 * mV), nn.LIF(1, unit, reset=reset)
+    ).double()
+    model[0].weight.data.fill_(1.0)
+    spikes = torch.zeros(9, 1, 1).double()
+    spikes[4] = 1.0
+    assert model.eval()(spikes).flatten().nonzero().tolist() == [[5]]
+    result = run(nn.to_network(model, nn.tensor_to_train(spikes[:, 0])), 9 * ms)
+    assert result.spikes["layer1"].ticks.tolist() == [5]
+
+
 def test_the_random_models_do_fire():
     """Or the test above would compare silence with silence."""
     rates = []
