@@ -239,7 +239,12 @@ def markdown(data: dict[str, Any], runs: list[dict[str, Any]]) -> str:
         lines.append("| " + " | ".join(cells) + " |")
     fired = sum(run["network"]["hidden_spikes"] for run in runs)
     wrong = sum(run["network"]["different"] for run in runs)
+    middle = np.mean([run["accuracy"] for run in runs])
+    alone = 100 * np.sqrt(middle * (1 - middle) / data["test"])
     lines += [
+        "",
+        f"The size of the test set alone gives a run a standard error of about {alone:.1f} points; seeds",
+        "that share a test set share that error, and it is not in the table.",
         "",
         f"Each trained model also ran as a network, event by event, on three test samples: "
         f"{wrong} of {fired:,} hidden spikes differ from the model's.",
