@@ -151,7 +151,7 @@ def train(
     others = [p for name, p in model.named_parameters() if not name.endswith("delay")]
     groups = [{"params": others, "lr": options.rate}, {"params": delays, "lr": 0.2}]
     adam = torch.optim.Adam([group for group in groups if group["params"]])
-    whole = options.epochs * 4 // 5  # then the delays are rounded, and weights adapt
+    whole = max(1, options.epochs * 4 // 5)  # then the delays are rounded, and weights adapt
     annealing = nn.DelayAnnealing(model, whole) if delays else None
     spikes, labels = task.train.to(device), task.train_labels.to(device)
     began = time.perf_counter()
@@ -171,6 +171,8 @@ def train(
             annealing.step()
         advance(1)
     seconds = time.perf_counter() - began
+    if annealing:
+        annealing.finish()  # where there was but one epoch
     model.eval()
     return {
         "arm": arm.name,
@@ -243,8 +245,8 @@ def markdown(data: dict[str, Any], runs: list[dict[str, Any]]) -> str:
     alone = 100 * np.sqrt(middle * (1 - middle) / data["test"])
     lines += [
         "",
-        f"The size of the test set alone gives a run a standard error of about {alone:.1f} points; seeds",
-        "that share a test set share that error, and it is not in the table.",
+        f"The size of the test set alone gives a run a standard error of about {alone:.1f} points;",
+        "seeds that share a test set share that error, and it is not in the table.",
         "",
         f"Each trained model also ran as a network, event by event, on three test samples: "
         f"{wrong} of {fired:,} hidden spikes differ from the model's.",
