@@ -125,7 +125,7 @@ def test_without_matplotlib_nothing_is_done(cli, recording, monkeypatch, tmp_pat
 
 
 def test_without_torch_training_says_what_to_install(cli, monkeypatch):
-    monkeypatch.setattr("spikecore.motifs.need_torch.find_spec", lambda _name: None)
+    monkeypatch.setattr("spikecore.need_torch.find_spec", lambda _name: None)
     status, _, err = cli("train", "k.npz")
     assert status == 4
     assert "spikecore[torch]" in err

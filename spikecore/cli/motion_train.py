@@ -13,7 +13,7 @@ from spikecore.errors import InvalidInput
 from spikecore.files import check_writable
 from spikecore.interrupts import StopRequest, deferred_interrupts
 from spikecore.motifs.kernel import DelayKernel
-from spikecore.motifs.need_torch import need_torch
+from spikecore.need_torch import need_torch
 from spikecore.progress import progress_bar
 
 __all__ = ["prune_command", "train_command"]

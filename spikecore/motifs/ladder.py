@@ -140,7 +140,7 @@ def make_layer(
 
         return ClockedLayer(kernel, width, height, tick)
     if backend == "torch":
-        from spikecore.motifs.need_torch import need_torch
+        from spikecore.need_torch import need_torch
 
         need_torch()
         from spikecore.motifs.dense import DenseLayer

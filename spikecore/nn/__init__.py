@@ -1,0 +1,32 @@
+"""Trainable spiking layers with learnable delays, for torch; trained models become networks.
+
+Activity has the shape (T, B, N) everywhere: ticks, samples of the batch, neurons.
+"""
+
+from spikecore.need_torch import need_torch
+
+need_torch()  # before the modules below fail with an error that names no remedy
+
+from spikecore.nn.annealing import DelayAnnealing  # noqa: E402
+from spikecore.nn.delays import DelayedLinear  # noqa: E402
+from spikecore.nn.export import spikes_to_tensor, tensor_to_train, to_network  # noqa: E402
+from spikecore.nn.neurons import LIF, LeakyIntegrator  # noqa: E402
+from spikecore.nn.scan import leaky_scan, lif_scan  # noqa: E402
+from spikecore.nn.surrogates import ATan, Boxcar, FastSigmoid, Gaussian, Surrogate  # noqa: E402
+
+__all__ = [
+    "LIF",
+    "ATan",
+    "Boxcar",
+    "DelayAnnealing",
+    "DelayedLinear",
+    "FastSigmoid",
+    "Gaussian",
+    "LeakyIntegrator",
+    "Surrogate",
+    "leaky_scan",
+    "lif_scan",
+    "spikes_to_tensor",
+    "tensor_to_train",
+    "to_network",
+]
