@@ -217,6 +217,10 @@ class Run:
         """Run, and return the spikes of each population in ticks."""
         first = self.target["first"]
         self.sim.run((self.network["ticks"] + first) * self.dt)
+        if self.name == "spinnaker":
+            config = importlib.import_module("spinn_utilities.config_holder")
+            if config.get_config_bool("Machine", "virtual_board"):
+                sys.exit("mapped on the virtual board, which computes no spikes: no result written")
         found: Arrays = {}
         for number, given in enumerate(self.network["populations"]):
             trains = self.groups[given["name"]].get_data("spikes").segments[0].spiketrains
@@ -247,7 +251,9 @@ class Run:
             "seed": self.network["seed"],
         }
         arrays: dict[str, Any] = {"meta": np.array(json.dumps(header)), **spikes}
-        np.savez_compressed(path, **arrays)
+        part = path.with_name(f".{path.name}.part.npz")
+        np.savez_compressed(part, **arrays)
+        part.replace(path)
 
 
 def apart(tau: npt.NDArray[Any], tau_m: npt.NDArray[Any]) -> npt.NDArray[Any]:
