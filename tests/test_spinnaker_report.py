@@ -27,7 +27,6 @@ from spikecore import (
 from spikecore.cli import main
 from spikecore.events import Spikes
 from spikecore_hardware.spike_distance import van_rossum
-from spikecore_hardware.spinnaker import report
 from spikecore_hardware.spinnaker.report import check_export, compare_with_float
 
 UNIT = LIF(step="spinnaker")
