@@ -78,7 +78,12 @@ class Run:
             sys.exit("\n".join([f"{name} cannot run this network:", *map(str, reasons)]))
         self.target = self.network["targets"][name]
         self.dt = self.network["dt"]
-        self.sim = importlib.import_module(MODULES[name])
+        try:
+            self.sim = importlib.import_module(MODULES[name])
+        except ImportError as error:
+            sys.exit(
+                f"needs PyNN and {PACKAGES[name]} ({error}); README.txt says how to install them"
+            )
         self.set_up(threads)
         self.groups: dict[str, Any] = {}
         for number, given in enumerate(self.network["inputs"]):
@@ -293,9 +298,11 @@ def main() -> None:
     if given.threads != 1 and given.simulator != "nest":
         parser.error("--threads is for NEST")
     folder = Path(__file__).resolve().parent
+    path = given.output or folder / f"result-{given.simulator}.npz"
+    if not path.absolute().parent.is_dir():
+        parser.error(f"the folder {path.absolute().parent} does not exist")
     run = Run(given.simulator, folder, given.threads)
     spikes = run.go()
-    path = given.output or folder / f"result-{given.simulator}.npz"
     run.save(spikes, path)
     run.sim.end()
     print(f"{sum(v.size for k, v in spikes.items() if k.endswith('t'))} spikes, in {path}")
