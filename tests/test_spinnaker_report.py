@@ -26,7 +26,7 @@ from spikecore import (
 )
 from spikecore.cli import main
 from spikecore.events import Spikes
-from spikecore_hardware.spinnaker import report
+from spikecore_hardware.spike_distance import van_rossum
 from spikecore_hardware.spinnaker.report import check_export, compare_with_float
 
 UNIT = LIF(step="spinnaker")
@@ -128,7 +128,8 @@ def result_of(times):
     ],
 )
 def test_distance_of_van_rossum(one, other, expected):
-    found = report._distance(result_of(one), result_of(other), "n", 1)
+    spikes = [result_of(ticks).spikes["n"] for ticks in (one, other)]
+    found = van_rossum(*spikes, size=1, ticks=200)
     assert found == pytest.approx(expected)
 
 
