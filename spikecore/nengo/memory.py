@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from nengo.base import Process
 
 from spikecore.errors import InvalidInput
 from spikecore.memory import CA3Memory, CA3Shape, Episode
-from spikecore.nengo.signals import ValueParam, check_shapes, ticks_per_step
+from spikecore.nengo.signals import CheckedProcess, ValueParam, ticks_per_step
 from spikecore.quantities import require
 
 __all__ = ["MemoryProcess"]
@@ -28,7 +27,7 @@ MEMORY_DT = 1.0
 """Tick of the memory, ms."""
 
 
-class MemoryProcess(Process):
+class MemoryProcess(CheckedProcess):
     """A CA3 memory that stores, recalls, searches and forgets on command.
 
     An operation begins in the step in which its line goes on (rises above 0.5). What is
@@ -93,7 +92,7 @@ class MemoryProcess(Process):
                 fix="CA3Shape(cues=16, bits=100)",
             )
         lines = shape.cues + shape.bits
-        super().__init__(lines + len(OPERATIONS), lines + 1, MEMORY_DT * 1e-3)
+        super().__init__(lines + len(OPERATIONS), lines + 1, MEMORY_DT)
         self.shape = shape
         self.backend = backend
         self.cue, self.content = slice(0, shape.cues), slice(shape.cues, lines)
@@ -113,8 +112,6 @@ class MemoryProcess(Process):
     ) -> Step:
         """Make an empty memory for one Simulator (Nengo calls this, also on reset)."""
         ticks = ticks_per_step(dt, MEMORY_DT, "MemoryProcess")
-        sizes = (self.default_size_in, self.default_size_out)
-        check_shapes(shape_in, shape_out, sizes, "MemoryProcess")
         device = _Device(CA3Memory(self.shape, backend=self.backend))
 
         def step(t: float, x: FloatArray) -> FloatArray:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from nengo.base import Process
 
 from spikecore.camera import EventStream
 from spikecore.errors import InvalidInput, UnknownName
@@ -16,7 +15,7 @@ from spikecore.motifs.detector import MotifLayer
 from spikecore.motifs.kernel import DelayKernel
 from spikecore.motifs.layer import Sums
 from spikecore.motifs.sparse import EventLayer
-from spikecore.nengo.signals import ValueParam, as_spikes, check_shapes, ticks_per_step
+from spikecore.nengo.signals import CheckedProcess, ValueParam, as_spikes, ticks_per_step
 
 __all__ = ["KernelProcess", "MotifProcess"]
 
@@ -27,7 +26,7 @@ Step = Callable[..., FloatArray]
 MICROSECOND = 1e-3  # ms
 
 
-class MotifProcess(Process):
+class MotifProcess(CheckedProcess):
     """A motif layer that takes spikes and gives, in each step, spikes or evidence.
 
     One step of Nengo is one tick of the layer.
@@ -68,7 +67,7 @@ class MotifProcess(Process):
             raise InvalidInput("MotifProcess.layer", "must be a MotifLayer", got=got, fix=fix)
         if output not in ("spikes", "evidence"):
             raise UnknownName("MotifProcess.output", str(output), ("spikes", "evidence"))
-        super().__init__(layer.n_inputs, layer.n_motifs)
+        super().__init__(layer.n_inputs, layer.n_motifs, tick=None)
         self.layer = layer
         self.output = output
 
@@ -82,7 +81,6 @@ class MotifProcess(Process):
     ) -> Step:
         """Start with nothing on its way (Nengo calls this, also on reset)."""
         layer = self.layer
-        check_shapes(shape_in, shape_out, (layer.n_inputs, layer.n_motifs), "MotifProcess")
         level, evidence = layer.threshold - layer.bias, self.output == "evidence"
         arrivals = _Arrivals(layer)
 
@@ -120,7 +118,7 @@ class _Arrivals:
         return arrived.copy()
 
 
-class KernelProcess(Process):
+class KernelProcess(CheckedProcess):
     """A delay kernel on the events of a camera: evidence for each class in each step.
 
     One step of Nengo is one tick of the kernel. The output is the log posterior of each
@@ -158,7 +156,7 @@ class KernelProcess(Process):
             raise InvalidInput("KernelProcess.kernel", "must be a DelayKernel", got=got, fix=fix)
         check_size(width, "KernelProcess.width")
         check_size(height, "KernelProcess.height")
-        super().__init__(2 * height * width, kernel.classes)
+        super().__init__(2 * height * width, kernel.classes, MICROSECOND)
         self.kernel, self.width, self.height = kernel, width, height
 
     def make_step(
@@ -170,8 +168,6 @@ class KernelProcess(Process):
         state: dict[str, Any],
     ) -> Step:
         """Start with an empty view (Nengo calls this, also on reset)."""
-        sizes = (self.default_size_in, self.default_size_out)
-        check_shapes(shape_in, shape_out, sizes, "KernelProcess")
         tick = ticks_per_step(dt, MICROSECOND, "KernelProcess")
         layer = EventLayer(self.kernel, self.width, self.height, tick)
         grid = (2, self.height, self.width)

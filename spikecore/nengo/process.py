@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from nengo.base import Process
 
 from spikecore.errors import InvalidInput, UnknownName
-from spikecore.nengo.signals import ValueParam, as_spikes, check_shapes, spiking, ticks_per_step
+from spikecore.nengo.signals import CheckedProcess, ValueParam, as_spikes, spiking, ticks_per_step
 from spikecore.network import Network
 from spikecore.quantities import ms
 from spikecore.simulate import Simulation
@@ -21,7 +20,7 @@ FloatArray = npt.NDArray[np.float64]
 Step = Callable[..., FloatArray]
 
 
-class NetworkProcess(Process):
+class NetworkProcess(CheckedProcess):
     """A network that takes spikes from a Nengo model and gives spikes to it.
 
     In step s of Nengo (time s dt) the network runs the ticks of ``(s - 1) dt <= t < s dt``;
@@ -107,10 +106,7 @@ class NetworkProcess(Process):
         sizes_in = _sizes(inputs, {g.name: g.size for g in network.inputs}, "inputs")
         sizes_out = _sizes(outputs, {g.name: g.size for g in network.groups}, "outputs")
         super().__init__(
-            default_size_in=sum(sizes_in.values()),
-            default_size_out=sum(sizes_out.values()),
-            default_dt=network.dt * 1e-3,
-            seed=seed,
+            sum(sizes_in.values()), sum(sizes_out.values()), network.dt, network.dt * 1e-3, seed
         )
         self.network = network
         self.inputs, self.outputs = tuple(sizes_in), tuple(sizes_out)
@@ -126,9 +122,6 @@ class NetworkProcess(Process):
     ) -> Step:
         """Open a session of its own for one Simulator (Nengo calls this, also on reset)."""
         ticks = ticks_per_step(dt, self.network.dt, "NetworkProcess")
-        check_shapes(
-            shape_in, shape_out, (self.default_size_in, self.default_size_out), "NetworkProcess"
-        )
         seed = int(rng.randint(np.iinfo(np.int32).max)) if self.seed is None else self.seed
         simulation = Simulation(self.network, backend=self.backend, seed=seed)
         duration = ticks * self.network.dt * ms

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
+from nengo.base import Process
 from nengo.params import Parameter
 
 from spikecore.errors import InvalidInput
 from spikecore.quantities import GRID_TOLERANCE, require
 
-__all__ = ["ValueParam", "as_spikes", "check_shapes", "spiking", "ticks_per_step"]
+__all__ = ["CheckedProcess", "ValueParam", "as_spikes", "spiking", "ticks_per_step"]
 
 IndexArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -24,7 +27,7 @@ class ValueParam(Parameter):
     equatable = True
 
     def __init__(self, name: str) -> None:
-        super().__init__(name, readonly=True)
+        super().__init__(name, optional=True, readonly=True)
 
 
 def ticks_per_step(step: float, dt: float, place: str) -> int:
@@ -48,17 +51,56 @@ def ticks_per_step(step: float, dt: float, place: str) -> int:
     return ticks
 
 
-def check_shapes(
-    shape_in: tuple[int, ...], shape_out: tuple[int, ...], sizes: tuple[int, int], place: str
-) -> None:
-    """Raise InvalidInput unless the node has the sizes that the process needs."""
-    if (shape_in, shape_out) != ((sizes[0],), (sizes[1],)):
-        raise InvalidInput(
-            place,
-            f"needs a node with size_in={sizes[0]} and size_out={sizes[1]}",
-            got=f"{shape_in} and {shape_out}",
-            fix="leave size_in and size_out out: nengo.Node(process)",
-        )
+class CheckedProcess(Process):
+    """A process that has one size and one tick, and is refused anything else.
+
+    Nengo calls :meth:`make_state` while it builds a model, so nothing has begun then.
+
+    Parameters
+    ----------
+    size_in, size_out : int
+        Of the node.
+    tick : float or None
+        Length of a tick, ms; None for whatever step Nengo takes.
+    default_dt : float
+        Step (s) where Nengo names none: ``process.apply(x)``.
+    seed : int, optional
+        Of Nengo.
+    """
+
+    tick: Any = ValueParam("tick")
+
+    def __init__(
+        self,
+        size_in: int,
+        size_out: int,
+        tick: float | None,
+        default_dt: float = 1e-3,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(size_in, size_out, default_dt, seed)
+        self.tick = tick
+
+    def make_state(
+        self,
+        shape_in: tuple[int, ...],
+        shape_out: tuple[int, ...],
+        dt: float,
+        dtype: object = None,
+    ) -> dict[str, Any]:
+        """Raise InvalidInput unless sizes and dt are right; there is no state to allocate."""
+        place = type(self).__name__
+        if (shape_in, shape_out) != ((self.default_size_in,), (self.default_size_out,)):
+            raise InvalidInput(
+                place,
+                f"needs a node with size_in={self.default_size_in} and "
+                f"size_out={self.default_size_out}",
+                got=f"{shape_in} and {shape_out}",
+                fix="leave size_in and size_out out: nengo.Node(process)",
+            )
+        if self.tick is not None:
+            ticks_per_step(dt, self.tick, place)
+        return {}
 
 
 def as_spikes(x: FloatArray, step: float, place: str) -> IndexArray:
