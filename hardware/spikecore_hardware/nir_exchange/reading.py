@@ -88,8 +88,11 @@ class _Reader:
 
     def __init__(self, graph: nir.NIRGraph, dt: float, pulse: float) -> None:
         self.dt = dt
-        self.nodes: dict[str, Any] = dict(graph.nodes)
-        self.edges = [(str(a), str(b)) for a, b in graph.edges]
+        noted = _text(graph.metadata.get(GROUPS, "")).split("\n")
+        # Where nothing arrives, the library nir adds an Input of its own.
+        added = {n for n in graph.inputs if noted != [""] and n not in noted}
+        self.nodes: dict[str, Any] = {n: x for n, x in graph.nodes.items() if n not in added}
+        self.edges = [(str(a), str(b)) for a, b in graph.edges if a not in added]
         self.reasons: list[str] = []
         self.units = {
             name: UnitIn(name, node, pulse)
@@ -97,7 +100,7 @@ class _Reader:
             if isinstance(node, NEURONS)
         }
         self.sends = {name: name for name in self.units}
-        self.order = self._order(graph.metadata.get(GROUPS))
+        self.order = self._order(noted)
         self._check_kinds()
         self._join_thresholds()
         for unit in self.units.values():
@@ -118,12 +121,11 @@ class _Reader:
                 groups.append(Input(name, int(np.prod(self.nodes[name].input_type["input"]))))
         return [*groups, *projections]
 
-    def _order(self, noted: Any) -> list[str]:
+    def _order(self, noted: list[str]) -> list[str]:
         """Return the groups in the order noted in the graph, else in that of its edges."""
         groups = [n for n, x in self.nodes.items() if isinstance(x, (*NEURONS, nir.Input))]
-        text = noted.decode() if isinstance(noted, bytes) else noted
-        if isinstance(text, str) and sorted(text.split("\n")) == sorted(groups):
-            return text.split("\n")
+        if sorted(noted) == sorted(groups):
+            return noted
         seen = [name for edge in self.edges for name in edge if name in groups]
         return list(dict.fromkeys([*seen, *groups]))
 
@@ -230,6 +232,11 @@ class _Reader:
                     )
                 )
         return found
+
+
+def _text(value: str | bytes) -> str:
+    """Return text that may have come from a file."""
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def _ports(noted: str | None, weight: FloatArray) -> list[tuple[str, float, npt.NDArray[np.bool_]]]:

@@ -12,7 +12,14 @@ import numpy.typing as npt
 from spikecore.backends.lowering import LoweredProjection, lower
 from spikecore.errors import InvalidInput, UnknownName
 from spikecore.network import Network
-from spikecore_hardware.nir_exchange.conventions import DT, GROUPS, PORT, NIRRefused, to_seconds
+from spikecore_hardware.nir_exchange.conventions import (
+    DT,
+    GROUPS,
+    PORT,
+    NIRRefused,
+    rounded,
+    to_seconds,
+)
 from spikecore_hardware.nir_exchange.units_out import UnitOut, describe
 
 __all__ = ["to_nir"]
@@ -78,6 +85,8 @@ def to_nir(
     reasons = [reason for unit in units.values() for reason in unit.reasons]
     reasons += [r for p in lowered.projections for r in _projection_reasons(p)]
     reasons += _name_reasons(network)
+    if not _entries(network):
+        reasons.append("nothing comes in: every population hears from another, none from an input")
     needed = sum(8 * p.source_size * p.target_size * _distinct(p) for p in lowered.projections)
     if needed > MAX_BYTES:
         reasons.append(f"its weights as matrices would take {needed / 1e9:.1f} GB")
@@ -143,7 +152,7 @@ class _Graph:
             name = self.new(name, node)
             before = start
             if delays == "all" or ticks > 1:
-                delay = np.full(p.source_size, to_seconds(ticks * self.dt))
+                delay = np.full(p.source_size, to_seconds(rounded(ticks * self.dt)))
                 before = self.new(f"{name} delay", nir.Delay(delay))
                 self.edges.append((start, before))
             self.edges += [(before, name), (name, target)]
@@ -199,6 +208,14 @@ def _name_reasons(network: Network) -> list[str]:
 
 def _parts(name: str) -> bool:
     return "/" in name or name == "."
+
+
+def _entries(network: Network) -> set[str]:
+    """Return the inputs that send, and the populations that nothing sends to."""
+    sending = {p.pre_name for p in network.projections}
+    reached = {p.post_name for p in network.projections}
+    entries = {i.name for i in network.inputs} & sending
+    return entries | ({p.name for p in network.populations} - reached)
 
 
 def _ends(network: Network) -> list[str]:
