@@ -12,6 +12,7 @@ import fault_cases_hardware
 import fault_cases_motifs
 import fault_cases_motion
 import fault_cases_nengo
+import fault_cases_nir
 import fault_cases_running
 import pytest
 
@@ -27,6 +28,7 @@ FAULTS = (
     | fault_cases_motion.FAULTS
     | fault_cases_motifs.FAULTS
     | fault_cases_nengo.FAULTS
+    | fault_cases_nir.FAULTS
 )
 ANSWERS = {
     "Answers of a memory": fault_cases_running.OUTCOMES,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 from itertools import pairwise
 
+import fault_cases_nir
 import nir
 import numpy as np
 import pytest
@@ -36,8 +38,9 @@ from spikecore import (
     nA,
     run,
 )
+from spikecore.cli import main
 from spikecore.units import Port
-from spikecore_hardware.nir_exchange import from_nir, to_nir
+from spikecore_hardware.nir_exchange import NIRRefused, from_nir, read_nir, to_nir, write_nir
 
 
 def feed(network, trains, duration, **options):
@@ -198,7 +201,7 @@ def networks(draw):
     dt = draw(st.sampled_from([0.1, 0.25, 1.0, 3.7]))
     seed = draw(st.integers(0, 2**32))
     rng = np.random.default_rng(seed)
-    groups = [Input("in", 6, Poisson(min(80.0, 200 / dt) * Hz))]
+    groups = [Input("in", 6, Poisson(200 / dt * Hz))]
     for name in draw(st.permutations(["zeta", "alpha", "middle"])):
         groups.append(Population(name, 5, draw(units(5))))
     parts = list(groups)
@@ -451,7 +454,7 @@ def snntorch_spikes(graph, fed):
     return np.array(out) > 0
 
 
-CASES = [(Delta(), 0.3 * mV, 0), (Exponential, 0.5 * nA, 1)]
+CASES = [(Delta(), 0.3 * mV, 0), (Exponential, 0.25 * nA, 1)]
 
 
 def both_readers(synapse, weight, euler, steps=3000):
@@ -480,13 +483,72 @@ def test_snntorch_reads_the_network_that_was_written(synapse, weight, late):
 
 @pytest.mark.parametrize(("synapse", "weight", "late"), CASES, ids=["LIF", "CubaLIF"])
 def test_snntorch_differs_by_its_euler_steps(synapse, weight, late):
-    """With dt / tau = 1/80: as many spikes to 10 %, and most within half a millisecond."""
+    """With dt / tau = 1/80: as many spikes to 3 %, four of five of them within a millisecond."""
     theirs, ours = both_readers(synapse, weight, euler=False)
     ours = ours[2 * (1 + late) :]
-    assert abs(int(ours.sum()) - int(theirs.sum())) <= 0.1 * theirs.sum()
+    assert abs(int(ours.sum()) - int(theirs.sum())) <= 0.03 * theirs.sum()
     near = 0
     for neuron in range(10):
         mine, other = np.flatnonzero(ours[:, neuron]), np.flatnonzero(theirs[:, neuron])
         if mine.size:
-            near += sum(np.abs(mine - t).min() <= 5 for t in other)
+            near += sum(np.abs(mine - t).min() <= 10 for t in other)
     assert near >= 0.8 * theirs.sum()
+
+
+# -- files, refusals, command line -----------------------------------------------------------
+
+MODEL = """
+from spikecore import *
+unit = LIF(synapse=Delta())
+wired = Projection("in", "n", AllToAll(), weight=1 * mV, delay=1 * ms)
+parts = [Input("in", 2, Train([1] * ms, [0])), Population("n", 3, unit), wired, Probe("n", "v")]
+net = Network(parts)
+bad = Network([Population("n", 1, LIF(refractory=2 * ms))])
+"""
+
+
+def command(*arguments):
+    with pytest.raises(SystemExit) as stopped:
+        main(list(arguments))
+    return stopped.value.code
+
+
+def test_the_command_writes_a_file_and_says_what_it_left_out(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.py").write_text(MODEL)
+    assert command("export", "nir", "model.py:net", "out.nir") == 0
+    said = capsys.readouterr().out
+    assert "not part of a graph: the spikes of input 'in'\n" in said
+    assert "wrote out.nir: 5 nodes, 4 edges" in said
+    back = read_nir("out.nir", 1 * ms)
+    assert [p.size for p in back.groups] == [2, 3]
+    assert command("export", "nir", "model.py:net", "out.nir", "--delays", "longer", "--json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["nodes"] == 4
+    assert answer["left_out"] == ["the spikes of input 'in'", "probe 'n.v'"]
+
+
+def test_the_command_refuses_and_leaves_the_file_alone(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.py").write_text(MODEL)
+    (tmp_path / "out.nir").write_text("old")
+    assert command("export", "nir", "model.py:bad", "out.nir") == 5
+    assert "(1) population 'n': a refractory period" in capsys.readouterr().err
+    assert (tmp_path / "out.nir").read_text() == "old"
+
+
+def test_all_reasons_are_given_at_once():
+    with pytest.raises(NIRRefused) as caught:
+        to_nir(fault_cases_nir.unspeakable())
+    assert len(caught.value.reasons) == 13
+    assert caught.value.exit_code == 5
+
+
+def test_files_are_replaced_whole(tmp_path):
+    path = tmp_path / "net.nir"
+    write_nir(path, pair(LIF(synapse=Delta())))
+    first = path.read_bytes()
+    with pytest.raises(NIRRefused):
+        write_nir(path, fault_cases_nir.unspeakable())
+    assert path.read_bytes() == first
+    assert list(tmp_path.iterdir()) == [path]

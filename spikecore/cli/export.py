@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from spikecore.cli.common import Output, output_options, plotting
+from spikecore.cli.export_nir import nir_command
 from spikecore.errors import FileRefused, InvalidInput, UnknownName
 from spikecore.files import check_writable
 from spikecore.network import Network
@@ -24,7 +25,10 @@ REFUSED = 5
 
 @click.group("export")
 def command() -> None:
-    """Check networks for neuromorphic boards."""
+    """Check networks for neuromorphic boards, and write them for other programs."""
+
+
+command.add_command(nir_command)
 
 
 @command.command("check")

@@ -191,7 +191,7 @@ class _Reader:
         unit = self.units.get(source)
         if unit is not None and isinstance(unit.node, SILENT) and node == source:
             self.reasons.append(
-                f"node {node!r}: a {type(unit.node).__name__} gives a signal, not spikes, to "
+                f"node {node!r}: {type(unit.node).__name__} gives a signal, not spikes, to "
                 f"{target!r}"
             )
 

@@ -68,7 +68,7 @@ class UnitIn:
                 found.append(f"{place}: {name} is not finite")
             elif name[0] in "trw" and not np.all(np.asarray(value) > 0):
                 found.append(f"{place}: {name} must be positive")
-        if not found and level is not None:
+        if level is not None:
             low = values.get("v_reset", values.get("v_leak", 0.0))
             if not np.all(np.asarray(low) < level):
                 what = "v_reset" if "v_reset" in values else "v_leak"

@@ -89,6 +89,8 @@ def _reasons(population: Population, unit: LinearUnit, used: set[str]) -> list[s
         reasons += _current_reasons(unit, used)
     if not unit.jump and not np.array_equal(unit.h, np.eye(len(unit.states))[-1]):
         reasons.append("a threshold on something else than its last state")
+    if len(core) == 1 and np.any(unit.b != 0) and not used:
+        reasons.append("a constant current, which needs a projection to arrive with")
     never = np.isinf(unit.threshold)
     if never.any() and not never.all():
         reasons.append("neurons with a threshold and neurons without")

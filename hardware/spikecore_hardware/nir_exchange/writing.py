@@ -100,7 +100,6 @@ def to_nir(
         graph.add_unit(unit)
     for p in lowered.projections:
         graph.add_projection(network, p, delays)
-    graph.check_biases()
     for name in outputs or _ends(network):
         node = graph.new(f"{name} output", nir.Output({"output": np.array([units[name].size])}))
         graph.edges.append((units[name].sends, node))
@@ -157,16 +156,6 @@ class _Graph:
                 self.edges.append((start, before))
             self.edges += [(before, name), (name, target)]
 
-    def check_biases(self) -> None:
-        """Raise if a constant current found no synapses to arrive with."""
-        if self.pending:
-            reasons = [
-                f"population {name!r}: a constant current needs a projection to arrive with"
-                for name in self.pending
-            ]
-            fix = "add a projection, or raise v_rest by R times i_offset"
-            raise NIRRefused("NIR", "cannot say this network", reasons, fix)
-
 
 def _matrices(p: LoweredProjection) -> Iterator[tuple[int, FloatArray]]:
     """Yield each delay (ticks) and its weights, shape (targets, sources)."""
@@ -203,10 +192,11 @@ def _projection_reasons(p: LoweredProjection) -> list[str]:
 def _name_reasons(network: Network) -> list[str]:
     named = [("group", g.name) for g in network.groups]
     named += [("projection", p.name) for p in network.projections]
-    return [f"{what} {n!r}: '/' and a lone '.' part names" for what, n in named if _parts(n)]
+    return [f"{what} {n!r}: a file cannot hold this name" for what, n in named if _parts(n)]
 
 
 def _parts(name: str) -> bool:
+    """Return whether HDF5 would take a name for a path."""
     return "/" in name or name == "."
 
 
