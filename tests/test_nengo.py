@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import nengo
 import numpy as np
 import pytest
@@ -33,6 +36,7 @@ from spikecore import (
     nA,
     run,
 )
+from spikecore.backends.session import SteppedSession
 from spikecore.memory import CA3Memory, CA3Shape
 from spikecore.motifs import DelayKernel, EventLayer, MotifLayer, Sums
 from spikecore.nengo import (
@@ -191,6 +195,30 @@ def test_a_network_that_runs_away_stops_nengo():
     process = NetworkProcess(Network(parts), "in", "n")
     with pytest.raises(SpikecoreError, match=r"the run was diverged: n\[0\] is not finite"):
         simulate(model_of(process, np.full((5, 1), 2 / DT)), 5)
+
+
+def test_ctrl_c_ends_a_step_and_nengo_with_it(monkeypatch):
+    sources = SteppedSession._sources
+
+    def press(self, *ticks):
+        os.kill(os.getpid(), signal.SIGINT)
+        return sources(self, *ticks)
+
+    model = model_of(NetworkProcess(recurrent(), "in", "cells"), raster() / DT)
+    with nengo.Simulator(model, progress_bar=False) as sim:
+        sim.run_steps(10)
+        monkeypatch.setattr(SteppedSession, "_sources", press)
+        with pytest.raises(KeyboardInterrupt):
+            sim.step()
+
+
+def test_a_copied_model_runs_the_same():
+    model = model_of(MemoryProcess(SHAPE), commands(MemoryProcess(SHAPE)))
+    twin = model.copy()
+    (probe,) = twin.all_probes
+    with nengo.Simulator(twin, progress_bar=False) as sim:
+        sim.run_steps(160)
+        np.testing.assert_array_equal(sim.data[probe], simulate(model, 160))
 
 
 # -- memory ------------------------------------------------------------------------------
