@@ -41,6 +41,7 @@ from spikecore import (
 from spikecore.cli import main
 from spikecore.units import Port
 from spikecore_hardware.nir_exchange import NIRRefused, from_nir, read_nir, to_nir, write_nir
+from spikecore_hardware.nir_exchange.conventions import from_seconds, to_seconds
 
 
 def feed(network, trains, duration, **options):
@@ -178,6 +179,12 @@ def test_delays_of_a_tick_may_be_left_out():
     assert from_nir(graph, 0.1 * ms).projections[0].delay == 0.1 * ms
 
 
+def test_delays_beyond_a_tick_keep_their_node():
+    graph = to_nir(pair(LIF(synapse=Delta()), delay=0.2 * ms), delays="longer")
+    np.testing.assert_array_equal(graph.nodes["in->n delay"].delay, np.full(3, 2e-4))
+    assert from_nir(graph, 0.1 * ms).projections[0].delay == 0.2 * ms
+
+
 def test_outputs_are_the_populations_that_send_to_no_other_or_those_named():
     unit = LIF(synapse=Delta())
     parts = [Input("in", 1), Population("a", 1, unit), Population("b", 1, unit)]
@@ -250,6 +257,22 @@ def units(draw, size):
             tau_m=tau * ms, resistance=resistance, synapse=Exponential(rise, rise), **voltages
         )
     return LIF(tau_m=tau * ms, synapse=Delta(), **voltages)
+
+
+@given(whole=st.integers(1, 10**15 - 1), places=st.integers(0, 17))
+def test_what_has_fifteen_digits_comes_back_through_seconds(whole, places):
+    value = float(f"{whole}e-{places}")
+    assert from_seconds(to_seconds(value)) == value
+
+
+def test_a_projection_of_both_signs_stays_one_at_its_port():
+    wired = Pairs([0, 1, 2], [0, 0, 1])
+    unit = LIF(synapse=Exponential())
+    parts = [Input("in", 3), Population("n", 2, unit)]
+    parts += [Projection("in", "n", wired, weight=[1.0, -0.5, 2.0] * nA, delay=1 * ms, name="w")]
+    (p,) = there_and_back(Network(parts)).projections
+    assert (p.name, p.port) == ("w", "exc")
+    assert sorted(p.weight.value) == [-0.5, 1.0, 2.0]
 
 
 @settings(max_examples=60, deadline=None)
