@@ -207,13 +207,17 @@ class Simulation:
 
         Raises
         ------
-        InvalidInput, CapabilityRefused
+        InvalidInput
             As :meth:`run`.
+        CapabilityRefused
+            If the backend runs in one piece.
         SpikecoreError
             If the run ends before its time: diverged or runaway.
         KeyboardInterrupt
             On Ctrl-C or SIGTERM, at the end of a tick.
         """
+        if not self._capabilities.pieces:
+            self._refuse("it runs in one piece, not in steps")
         before = self._session.tick
         status = self._session.advance(before + self._checked_ticks(duration))
         if status == "interrupted":

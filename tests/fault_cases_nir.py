@@ -151,6 +151,10 @@ FAULTS = {
             nir.Linear(EYE), nir.Threshold(full(1))
         ),
         "two matrices in a row": lambda: graph(nir.Linear(EYE), nir.Linear(EYE)),
+        "matrices that do not fit together": lambda: graph(
+            nir.Linear(np.ones((3, 2))), nir.Scale(full(1))
+        ),
+        "a matrix that does not fit the neurons": lambda: graph(nir.Linear(np.ones((3, 2)))),
         "a circle without neurons": lambda: graph(
             nir.Linear(EYE), more={"s": nir.Scale(full(1))}, edges=[("t0", "s"), ("s", "t0")]
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import fault_cases_nir
@@ -294,15 +295,36 @@ def test_what_has_come_back_can_go_again(steps):
     assert again.hash == network.hash
 
 
-def test_a_constant_current_comes_back():
-    unit = LIF(tau_m=20 * ms, resistance=2 * MOhm, i_offset=[8, 9.5] * nA, synapse=Delta())
-    network = pair(unit)
+DRIVEN = {
+    "LIF": LIF(tau_m=20 * ms, resistance=2 * MOhm, i_offset=[8, 9.5] * nA, synapse=Delta()),
+    "IF": replace(counter(), b=np.full((1, 1), 0.25)),
+}
+
+
+@pytest.mark.parametrize(("kind", "input_"), [("LIF", [16, 19]), ("IF", [250, 250])])
+def test_a_constant_current_comes_back(kind, input_):
+    network = pair(DRIVEN[kind])
     graph = to_nir(network)
-    np.testing.assert_allclose(graph.nodes["n"].r * graph.nodes["in->n"].bias, [16, 19])
+    np.testing.assert_allclose(graph.nodes["n"].r * graph.nodes["in->n"].bias, input_)
     trains = {"in": Spikes(np.array([50, 400]), np.array([0, 1]), 0.1)}
     first, second = (feed(n, trains, 300 * ms) for n in (network, there_and_back(network)))
     assert first.spikes["n"].ticks.size > 4
     assert first.compare(second).identical
+
+
+def test_a_population_that_hears_nothing_comes_back():
+    unit = LIF(synapse=Delta())
+    network = pair(unit, dt=1 * ms, delay=1 * ms)
+    alone = Population("alone", 2, unit)
+    back = there_and_back(Network([*network.groups, alone, *network.projections]))
+    assert [g.name for g in back.groups] == ["in", "n", "alone"]
+
+
+def test_an_input_that_was_added_to_our_graph_is_not_dropped():
+    graph = to_nir(pair(LIF(synapse=Delta())))
+    graph.nodes["input_n"] = nir.Input({"input": np.array([2])})
+    graph.edges.append(("input_n", "n"))
+    assert [g.name for g in from_nir(graph, 0.1 * ms).inputs] == ["in", "input_n"]
 
 
 def test_a_unit_that_never_fires_comes_back():

@@ -10,6 +10,8 @@ import nir
 import numpy as np
 import numpy.typing as npt
 
+from spikecore_hardware.nir_exchange.conventions import PORT
+
 __all__ = ["TRANSFORMS", "Way", "ways_to"]
 
 FloatArray = npt.NDArray[np.float64]
@@ -41,28 +43,33 @@ class Way:
     delayed: bool = False
     biases: dict[str, FloatArray] = field(default_factory=dict)
 
-    def follow(self, nodes: dict[str, Any], port_key: str) -> list[str]:
-        """Work out weights and delays (s); return why that fails."""
+    def follow(self, nodes: dict[str, Any], size: int, wanted: int) -> list[str]:
+        """Work out weights and delays (s) from ``size`` sources; return why that fails."""
         reasons = []
         for name in self.through:
             node = nodes[name]
-            if isinstance(node, nir.Delay):
-                self.delayed = True
-                if self.matrix is None:
-                    self.delay_in = self.delay_in + node.delay
-                else:
-                    self.delay_out = self.delay_out + node.delay
+            takes, gives = _sizes(node)
+            if takes != size:
+                reasons.append(f"node {name!r}: takes {takes} values, and gets {size}")
+            elif isinstance(node, nir.Delay):
+                self._delay(node.delay)
             elif isinstance(node, nir.Scale):
                 self._scale(node.scale)
             elif self.matrix is not None:
                 reasons.append(f"node {name!r}: a second matrix with no neurons before it")
-            elif np.ndim(node.weight) != 2:  # noqa: PLR2004
-                reasons.append(
-                    f"node {name!r}: its weights have {np.ndim(node.weight)} axes, not 2"
-                )
             else:
-                self._multiply(name, node, port_key)
+                self._multiply(name, node)
+            size = gives
+        if size != wanted:
+            reasons.append(f"node {self.target!r}: has {wanted} neurons, and gets {size} values")
         return reasons
+
+    def _delay(self, delay: FloatArray) -> None:
+        self.delayed = True
+        if self.matrix is None:
+            self.delay_in = self.delay_in + delay
+        else:
+            self.delay_out = self.delay_out + delay
 
     def _scale(self, scale: FloatArray) -> None:
         if self.matrix is None:
@@ -71,11 +78,11 @@ class Way:
             self.matrix = self.matrix * np.asarray(scale)[:, np.newaxis]
             self.biases = {name: scale * bias for name, bias in self.biases.items()}
 
-    def _multiply(self, name: str, node: Any, port_key: str) -> None:
+    def _multiply(self, name: str, node: Any) -> None:
         weight = np.asarray(node.weight, np.float64)
         self.matrix = weight if np.all(np.equal(self.scale, 1.0)) else weight * self.scale
         self.name = name
-        port = node.metadata.get(port_key)
+        port = node.metadata.get(PORT)
         self.port = port.decode() if isinstance(port, bytes) else port
         if isinstance(node, nir.Affine) and np.any(node.bias):
             self.biases[name] = np.asarray(node.bias, np.float64)
@@ -93,6 +100,15 @@ class Way:
         delay = delay[pre] if delay.size > 1 else np.full(pre.size, float(delay[0]))
         late = np.broadcast_to(after, after.shape or (1,))
         return pre, post, weight, delay + (late[post] if late.size > 1 else float(late[0]))
+
+
+def _sizes(node: Any) -> tuple[int, int]:
+    """Return how many values a transform takes and gives; more than one axis is no number."""
+    if isinstance(node, nir.Delay | nir.Scale):
+        values = np.asarray(node.delay if isinstance(node, nir.Delay) else node.scale)
+        return (values.size, values.size) if values.ndim == 1 else (-1, -1)
+    shape = np.shape(node.weight)
+    return (shape[1], shape[0]) if len(shape) == 2 else (-1, -1)  # noqa: PLR2004
 
 
 def ways_to(

@@ -16,7 +16,6 @@ from spikecore.wiring import Pairs
 from spikecore_hardware.nir_exchange.conventions import (
     DT,
     GROUPS,
-    PORT,
     NIRRefused,
     alike,
     from_seconds,
@@ -89,8 +88,7 @@ class _Reader:
     def __init__(self, graph: nir.NIRGraph, dt: float, pulse: float) -> None:
         self.dt = dt
         noted = _text(graph.metadata.get(GROUPS, "")).split("\n")
-        # Where nothing arrives, the library nir adds an Input of its own.
-        added = {n for n in graph.inputs if noted != [""] and n not in noted}
+        added = {n for n in graph.inputs if noted != [""] and n not in noted and _added(graph, n)}
         self.nodes: dict[str, Any] = {n: x for n, x in graph.nodes.items() if n not in added}
         self.edges = [(str(a), str(b)) for a, b in graph.edges if a not in added]
         self.reasons: list[str] = []
@@ -118,8 +116,11 @@ class _Reader:
             if name in self.units:
                 groups.append(self.units[name].population(biases.get(name)))
             else:
-                groups.append(Input(name, int(np.prod(self.nodes[name].input_type["input"]))))
+                groups.append(Input(name, self._size(name)))
         return [*groups, *projections]
+
+    def _size(self, name: str) -> int:
+        return int(np.prod(self.nodes[name].output_type["output"]))
 
     def _order(self, noted: list[str]) -> list[str]:
         """Return the groups in the order noted in the graph, else in that of its edges."""
@@ -163,7 +164,8 @@ class _Reader:
             for way in self._ways(target, last):
                 source = speakers.get(way.source, way.source)
                 self._check_source(way.source, source, target)
-                self.reasons += way.follow(self.nodes, PORT)
+                size, wanted = self._size(way.source), self._size(target)
+                self.reasons += way.follow(self.nodes, size, wanted)
                 if self.reasons:
                     continue
                 for name, bias in way.biases.items():
@@ -198,8 +200,7 @@ class _Reader:
     def _wire(self, way: Way, source: str, taken: set[str]) -> list[Projection]:
         """Return the projection of one way, or two where weights have both signs."""
         unit = self.units[way.target]
-        size = np.prod(self.nodes[way.source].output_type["output"]).astype(int)
-        pre, post, weight, delay = way.synapses(int(size))
+        pre, post, weight, delay = way.synapses(self._size(way.source))
         jump = unit.jump()
         if jump is not None:
             weight = weight * jump[post]
@@ -232,6 +233,13 @@ class _Reader:
                     )
                 )
         return found
+
+
+def _added(graph: nir.NIRGraph, name: str) -> bool:
+    """Return whether the library nir has added this Input, for a neuron that hears nothing."""
+    target = name.removeprefix("input_")
+    around = [edge for edge in graph.edges if name in edge or edge[1] == target]
+    return around == [(name, target)]
 
 
 def _text(value: str | bytes) -> str:
