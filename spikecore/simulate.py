@@ -224,7 +224,8 @@ class Simulation:
             raise KeyboardInterrupt
         if status != "complete":
             message = self.result(weights=False).message
-            raise SpikecoreError("Simulation.step", f"the run was {status}: {message}")
+            fix = "look for weights or currents that are far too large; clear() starts again"
+            raise SpikecoreError("Simulation.step", f"the run was {status}: {message}", fix=fix)
         return self._session.spikes_since(before)
 
     def result(self, *, weights: bool = True) -> Result:

@@ -9,7 +9,19 @@ import nengo
 import numpy as np
 import pytest
 
-from spikecore import LIF, Delta, Input, Network, OneToOne, Population, Probe, Projection, ms, mV
+from spikecore import (
+    LIF,
+    Delta,
+    Input,
+    Network,
+    OneToOne,
+    Population,
+    Probe,
+    Projection,
+    ms,
+    mV,
+    nA,
+)
 from spikecore.memory import CA3Shape
 from spikecore.motifs import MotifLayer, shipped_kernel
 from spikecore.nengo import (
@@ -41,6 +53,12 @@ def without_nengo():
 def fed(process, *rows):
     """Apply a process to rows of input, as Nengo does step by step."""
     return process.apply(np.array(rows, float))
+
+
+def diverging():
+    parts = [Input("in", 1), Population("n", 1, LIF())]
+    parts += [Projection("in", "n", OneToOne(), weight=1e308 * nA, delay=1 * ms)]
+    fed(NetworkProcess(Network(parts), "in", "n"), [2000], [2000], [0])
 
 
 def memory(*commands):
@@ -86,6 +104,7 @@ FAULTS = {
         ),
         "negative spikes": lambda: fed(NetworkProcess(NET, "in", "n"), [0, 0, -1000]),
         "NaN where spikes belong": lambda: fed(NetworkProcess(NET, "in", "n"), [0, NAN, NAN]),
+        "a network that diverges, in Nengo": diverging,
         "a refractory period that is no whole number of ticks": lambda: ensemble(
             tau_ref=0.0025, ticks=1
         ),

@@ -276,7 +276,7 @@ def test_a_projection_of_both_signs_stays_one_at_its_port():
     assert sorted(p.weight.value) == [-0.5, 1.0, 2.0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(network=networks())
 def test_what_comes_back_from_a_file_gives_the_same_spikes(network):
     first = run(network, 150 * network.dt * ms, seed=3)
