@@ -1,4 +1,4 @@
-"""Networks, memory, motif layers and neurons inside Nengo models, against themselves outside."""
+"""Networks inside Nengo models give the spikes that they give outside."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ import signal
 import nengo
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from nengo.processes import PresentInput
+from nengo_models import DT, model_of, raster, simulate
 
 from spikecore import (
     LIF,
     Delta,
-    EventStream,
     Exponential,
     Hz,
     Input,
@@ -28,7 +25,6 @@ from spikecore import (
     RandomPairs,
     Simulation,
     SpikecoreError,
-    Spikes,
     Train,
     Uniform,
     ms,
@@ -37,17 +33,9 @@ from spikecore import (
     run,
 )
 from spikecore.backends.session import SteppedSession
-from spikecore.memory import CA3Memory, CA3Shape
-from spikecore.motifs import DelayKernel, EventLayer, MotifLayer, Sums
 from spikecore.nengo import (
-    KernelProcess,
-    MemoryProcess,
-    MotifProcess,
     NetworkProcess,
-    SpikecoreLIF,
 )
-
-DT = 1e-3  # of Nengo, s
 
 
 def recurrent(source=None, noise=None, dt=1.0):
@@ -70,29 +58,6 @@ def recurrent(source=None, noise=None, dt=1.0):
         ],
         dt=dt * ms,
     )
-
-
-def raster(steps=200, neurons=20, chance=0.05, seed=0):
-    return np.random.default_rng(seed).random((steps, neurons)) < chance
-
-
-def model_of(process, x, dt=DT, presented=None):
-    """Return a model that presents the rows of ``x`` to a process, and the probe of its output."""
-    with nengo.Network(seed=3) as model:
-        source = nengo.Node(PresentInput(x.astype(float), presented or dt))
-        node = nengo.Node(process)
-        nengo.Connection(source, node, synapse=None)
-        model.probe = nengo.Probe(node)
-    return model
-
-
-def simulate(model, steps, dt=DT, **options):
-    with nengo.Simulator(model, dt=dt, progress_bar=False, **options) as sim:
-        sim.run_steps(steps)
-        return np.array(sim.data[model.probe])
-
-
-# -- networks ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("backend", ["event", "clocked"])
@@ -210,241 +175,3 @@ def test_ctrl_c_ends_a_step_and_nengo_with_it(monkeypatch):
         monkeypatch.setattr(SteppedSession, "_sources", press)
         with pytest.raises(KeyboardInterrupt):
             sim.step()
-
-
-def test_a_copied_model_runs_the_same():
-    model = model_of(MemoryProcess(SHAPE), commands(MemoryProcess(SHAPE)))
-    twin = model.copy()
-    (probe,) = twin.all_probes
-    with nengo.Simulator(twin, progress_bar=False) as sim:
-        sim.run_steps(160)
-        np.testing.assert_array_equal(sim.data[probe], simulate(model, 160))
-
-
-# -- memory ------------------------------------------------------------------------------
-
-SHAPE = CA3Shape(4, 12, threshold=0.5, completion=True, backward_weight=12.0, forget_line=True)
-SCRIPT = [
-    (5, "store", 1, {0, 3, 7}),
-    (25, "store", 2, {3, 8, 9, 11}),
-    (50, "recall", 1, set()),
-    (70, "search", None, {8, 9}),
-    (90, "forget", 2, set()),
-    (110, "recall", 2, set()),
-    (130, "search", None, {0, 7}),
-]
-
-
-def commands(process, script=SCRIPT, steps=160, hold=3):
-    x = np.zeros((steps, process.default_size_in))
-    for step, operation, cue, bits in script:
-        lines = slice(step, step + hold)
-        if cue is not None:
-            x[lines, process.cue.start + cue] = 1
-        x[lines, [process.content.start + bit for bit in bits]] = 1
-        x[lines, getattr(process, operation)] = 1
-    return x
-
-
-@pytest.mark.parametrize("ticks", [1, 2])
-def test_a_memory_answers_nengo_as_it_answers_outside_and_when(ticks):
-    process = MemoryProcess(SHAPE)
-    found = simulate(model_of(process, commands(process), ticks * DT), 160, ticks * DT)
-    outside = CA3Memory(SHAPE)
-    for step, operation, cue, bits in SCRIPT:
-        episode = {
-            "store": lambda c=cue, b=bits: outside.learn(c, b),
-            "recall": lambda c=cue: outside.recall(c),
-            "search": lambda b=bits: outside.query(b),
-            "forget": lambda c=cue: outside.erase(c),
-        }[operation]()
-        content, names = found[step:, process.answer_content], found[step:, process.answer_cue]
-        cue_step, bit_step = (tick // ticks for tick in episode.read)
-        assert not content[:bit_step].any()
-        assert not names[:cue_step].any()
-        assert set(np.flatnonzero(content[bit_step])) == episode.bits
-        assert set(np.flatnonzero(names[cue_step])) == episode.cues
-        over = -(-episode.result.ticks // ticks)
-        ready = found[step - 1 : step + over, process.ready].ravel()
-        assert ready.tolist() == [1] + [0] * (over - 1) + [1]
-        np.testing.assert_array_equal(content[bit_step], content[over + 3])  # it is held
-    np.testing.assert_array_equal(np.unique(found), [0, 1])
-
-
-def test_the_memory_answers_in_the_ticks_in_which_its_output_spikes():
-    episode = CA3Memory(SHAPE).learn(1, {2, 5})
-    spikes = episode.result.spikes["OUTcont"]
-    assert set(spikes.neurons[spikes.ticks == episode.read[1]].tolist()) == {2, 5}
-
-
-def test_memories_of_two_simulators_do_not_mix():
-    process = MemoryProcess(SHAPE)
-    model = model_of(process, commands(process))
-    with (
-        nengo.Simulator(model, progress_bar=False) as one,
-        nengo.Simulator(model, progress_bar=False) as two,
-    ):
-        one.run_steps(100)
-        two.run_steps(160)
-        one.reset()
-        one.run_steps(160)
-        np.testing.assert_array_equal(one.data[model.probe], two.data[model.probe])
-
-
-# -- layers of delays ----------------------------------------------------------------------
-
-
-@settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 2**31), delays=st.integers(1, 12))
-def test_a_motif_layer_in_nengo_is_the_layer_outside(seed, delays):
-    rng = np.random.default_rng(seed)
-    kernel = np.where(rng.random((3, 6, delays)) < 0.4, rng.normal(size=(3, 6, delays)), 0.0)
-    layer = MotifLayer.from_kernel(kernel, bias=rng.normal(size=3), threshold=1.0)
-    counts = rng.choice(3, p=[0.8, 0.15, 0.05], size=(60, 6))
-    ticks, neurons = np.nonzero(counts)
-    times = counts[ticks, neurons]
-    spikes = Spikes(np.repeat(ticks, times), np.repeat(neurons, times))
-    found = MotifProcess(layer, output="evidence").apply(counts / DT)
-    np.testing.assert_array_equal(found, layer.evidence(spikes, 60))
-    detected = layer.detect(spikes, 60)
-    tick, motif = np.nonzero(MotifProcess(layer).apply(counts / DT))
-    np.testing.assert_array_equal(tick, detected.ticks)
-    np.testing.assert_array_equal(motif, detected.motifs)
-
-
-def test_a_motif_layer_starts_with_nothing_on_its_way():
-    layer = MotifLayer([0], [0], [1.0], [5], 1, 1, threshold=1)
-    model = model_of(MotifProcess(layer), np.full((1, 1), 1 / DT), presented=1.0)
-    with nengo.Simulator(model, progress_bar=False) as sim:
-        sim.run_steps(4)
-        sim.reset()
-        sim.run_steps(8)
-        assert sim.data[model.probe][:, 0].tolist() == [0] * 5 + [1 / DT] * 3
-
-
-def test_a_kernel_in_nengo_says_what_it_says_outside():
-    rng = np.random.default_rng(3)
-    kernel = DelayKernel(
-        rng.normal(size=(4, 2, 5, 3, 3)).astype(np.float32), rng.normal(size=4).astype(np.float32)
-    )
-    x = rng.random((30, 2 * 6 * 7)) < 0.1
-    x[11] = False
-    found = KernelProcess(kernel, width=7, height=6).apply(x / DT)
-    layer = EventLayer(kernel, 7, 6, 1000)
-    for step, events in enumerate(x.reshape(30, 2, 6, 7)):
-        p, row, column = np.nonzero(events)
-        stream = EventStream.checked(column, row, np.full(p.size, 1000 * step), p, sensor=(7, 6))
-        sums = Sums.zeros(1, 4)
-        layer.advance(stream, sums=sums)
-        np.testing.assert_array_equal(found[step], sums.log_posterior[0])
-    assert not found[11].any()
-    assert found.any()
-
-
-# -- neurons -------------------------------------------------------------------------------
-
-
-def spikes_of(neuron_type, currents, steps, dt=DT):
-    """Return spikes, shape (steps, neurons), for currents of shape (neurons,) or with steps."""
-    currents = np.atleast_2d(currents)
-    with nengo.Network(seed=0) as model:
-        drive = nengo.Node(PresentInput(currents - 1.0, dt))
-        size = currents.shape[1]
-        cells = nengo.Ensemble(
-            size, 1, gain=np.ones(size), bias=np.ones(size), neuron_type=neuron_type
-        )
-        nengo.Connection(drive, cells.neurons, synapse=None)
-        model.probe = nengo.Probe(cells.neurons)
-    return simulate(model, steps, dt)
-
-
-AT_REST = {"voltage": nengo.dists.Choice([0])}
-
-
-@pytest.mark.parametrize("ticks", [1, 10])
-def test_our_neuron_spikes_as_the_event_core_does(ticks):
-    currents = np.linspace(0.5, 12, 60)
-    neuron_type = SpikecoreLIF(ticks=ticks, initial_state=AT_REST)
-    found = spikes_of(neuron_type, currents, 300)
-    unit = LIF(
-        v_rest=0 * mV,
-        v_reset=0 * mV,
-        v_threshold=1 * mV,
-        refractory=2 * ms,
-        i_offset=currents * nA,
-    )
-    network = Network([Population("n", 60, unit)], dt=1 / ticks * ms)
-    spikes = run(network, 300 * ms).spikes["n"]
-    wanted = np.zeros((300, 60))
-    np.add.at(wanted, (spikes.ticks // ticks, spikes.neurons), 1)
-    assert wanted.sum() > 1000
-    np.testing.assert_array_equal(found, wanted / DT)
-
-
-def test_our_neuron_follows_a_changing_current_as_the_event_core_does():
-    """Step rule spinnaker: the current is constant over a step, as Nengo's J is."""
-    rng = np.random.default_rng(8)
-    arrivals = rng.random((400, 20)) < 0.1
-    decay = np.exp(-1 / 5)
-    current = np.zeros((400, 20))
-    for t in range(400):
-        gain = 5 * (1 - decay)
-        current[t] = (current[t - 1] * decay if t else 0) + 3.0 * gain * arrivals[t]
-    found = spikes_of(SpikecoreLIF(ticks=1, initial_state=AT_REST), current, 400)
-    unit = LIF(
-        v_rest=0 * mV,
-        v_reset=0 * mV,
-        v_threshold=1 * mV,
-        refractory=2 * ms,
-        synapse=Exponential(5 * ms, 5 * ms),
-        step="spinnaker",
-    )
-    tick, neuron = np.nonzero(arrivals)
-    parts = [Input("in", 20, Train((tick + 1) * ms, neuron)), Population("n", 20, unit)]
-    parts += [Projection("in", "n", OneToOne(), weight=3 * nA, delay=1 * ms)]
-    spikes = run(Network(parts), 402 * ms).spikes["n"].between(2, 402)
-    step, cell = np.nonzero(found)
-    assert step.size > 200
-    np.testing.assert_array_equal(step + 2, spikes.ticks)
-    np.testing.assert_array_equal(cell, spikes.neurons)
-
-
-@pytest.mark.parametrize("ticks", [1, 10])
-def test_the_rate_is_that_of_nengos_curve_within_a_tick_and_a_spike(ticks):
-    currents, steps = np.linspace(1.02, 30, 200), 2000
-    neuron_type = SpikecoreLIF(ticks=ticks, initial_state=AT_REST)
-    number = (spikes_of(neuron_type, currents, steps) > 0).sum(axis=0)
-    interval = 1 / nengo.LIF().rates(currents, gain=1, bias=0)[:, 0]
-    np.testing.assert_allclose(1 / neuron_type.rates(currents, 1, 0)[:, 0], interval)
-    counted = steps * DT + neuron_type.tau_ref  # the first spike waits for no other
-    assert np.all(number <= counted / interval + 1e-9)
-    assert np.all(number >= np.floor(counted / (interval + DT / ticks)))
-
-
-def test_with_ten_ticks_the_measured_curve_is_that_of_nengos_neuron():
-    currents, steps = np.linspace(1.05, 12, 100), 3000
-    ours = spikes_of(SpikecoreLIF(), currents, steps).mean(axis=0)
-    theirs = spikes_of(nengo.LIF(), currents, steps).mean(axis=0)
-    assert theirs.max() > 230
-    np.testing.assert_allclose(ours, theirs, rtol=0.025, atol=1 / 3)  # a spike in 3 s
-
-
-def test_an_ensemble_of_our_neurons_represents_a_signal():
-    """As well as one of nengo.LIF does, but for the ticks by which its intervals are too long."""
-
-    def error(neuron_type):
-        with nengo.Network(seed=2) as model:
-            source = nengo.Node(lambda t: np.sin(2 * np.pi * t))
-            cells = nengo.Ensemble(100, 1, neuron_type=neuron_type)
-            nengo.Connection(source, cells, synapse=nengo.Alpha(0.03))
-            wanted = nengo.Probe(source, synapse=nengo.Alpha(0.03))
-            got = nengo.Probe(cells, synapse=nengo.Alpha(0.03))
-        with nengo.Simulator(model, progress_bar=False) as sim:
-            sim.run(1.0)
-        filtered = nengo.Alpha(0.03).filt(sim.data[wanted], y0=0)
-        return np.sqrt(np.mean((sim.data[got] - filtered)[200:] ** 2))
-
-    theirs = error(nengo.LIF(min_voltage=-np.inf))  # ours has no floor
-    assert theirs < 0.01
-    assert error(SpikecoreLIF()) < 0.02
-    assert error(SpikecoreLIF(ticks=100)) < 1.2 * theirs
