@@ -14,7 +14,7 @@ from spikecore.backends.lowering import Lowered, LoweredProjection, lower
 from spikecore.backends.protocol import Backend, Options, checked_options
 from spikecore.backends.registry import get_backend, split_backend
 from spikecore.checkpoint import read_checkpoint, write_checkpoint
-from spikecore.errors import CapabilityRefused, InvalidInput, UnknownName
+from spikecore.errors import CapabilityRefused, InvalidInput, SpikecoreError, UnknownName
 from spikecore.events import Spikes
 from spikecore.inputs import Input
 from spikecore.network import Network
@@ -284,19 +284,50 @@ class Simulation:
         CapabilityRefused
             If the backend runs in one piece, and has.
         """
-        ticks = int(ticks_of(duration, self._lowered.dt, "duration", minimum=1, single=True))
-        if self._session.status in ("diverged", "runaway"):
-            raise InvalidInput(
-                "Simulation.run",
-                f"this simulation has {self._session.status}",
-                fix="start a new one",
-            )
-        if self._session.tick > 0 and not self._capabilities.pieces:
-            self._refuse("it runs in one piece: what has ended cannot go on")
+        ticks = self._checked_ticks(duration)
         self._advise(ticks)
         with progress_bar("running", ticks, enabled=progress) as advance:
             self._session.advance(self._session.tick + ticks, advance)
         return self.result(weights=weights)
+
+    def step(self, duration: Quantity) -> dict[str, Spikes]:
+        """Go on for ``duration``; return the spikes of that time alone.
+
+        For closed loops, in which each short step depends on the one before:
+        :meth:`run` would return everything since the start each time.
+
+        Parameters
+        ----------
+        duration : Quantity
+            Model time (time), on the grid.
+
+        Returns
+        -------
+        dict of str to Spikes
+            By group; ticks count from the start of the simulation.
+
+        Raises
+        ------
+        InvalidInput
+            As :meth:`run`.
+        CapabilityRefused
+            If the backend runs in one piece.
+        SpikecoreError
+            If the run ends before its time: diverged or runaway.
+        KeyboardInterrupt
+            On Ctrl-C or SIGTERM, at the end of a tick.
+        """
+        if not self._capabilities.pieces:
+            self._refuse("it runs in one piece, not in steps")
+        before = self._session.tick
+        status = self._session.advance(before + self._checked_ticks(duration))
+        if status == "interrupted":
+            raise KeyboardInterrupt
+        if status != "complete":
+            message = self.result(weights=False).message
+            fix = "look for weights or currents that are far too large; clear() starts again"
+            raise SpikecoreError("Simulation.step", f"the run was {status}: {message}", fix=fix)
+        return self._session.spikes_since(before)
 
     def result(self, *, weights: bool = True) -> Result:
         """Return everything since the start.
@@ -377,6 +408,19 @@ class Simulation:
             )
         self.network.check_weights(self.network.projection(projection), array)
         self._session.set_weights(number, p.in_row_order(np.broadcast_to(array, wanted)))
+
+    def _checked_ticks(self, duration: Quantity) -> int:
+        """Return a duration in ticks, if the simulation can go on for so long."""
+        ticks = int(ticks_of(duration, self._lowered.dt, "duration", minimum=1, single=True))
+        if self._session.status in ("diverged", "runaway"):
+            raise InvalidInput(
+                "Simulation.run",
+                f"this simulation has {self._session.status}",
+                fix="start a new one",
+            )
+        if self._session.tick > 0 and not self._capabilities.pieces:
+            self._refuse("it runs in one piece: what has ended cannot go on")
+        return ticks
 
     def _find(self, projection: str) -> tuple[int, LoweredProjection]:
         names = [p.name for p in self._lowered.projections]

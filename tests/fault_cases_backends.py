@@ -76,6 +76,7 @@ FAULTS = {
         "a target that needs a compiler where there is none": without_compiler,
         "a compiler that fails": broken_compiler,
         "going on where a run is in one piece": lambda: one_piece(lambda s: s.run(5 * ms)),
+        "steps where a run is in one piece": lambda: one_piece(lambda s: s.step(5 * ms)),
         "a checkpoint where there are none": lambda: one_piece(lambda s: s.save("checkpoint")),
         "new weights while spikes are on their way, brian2": weights_under_way,
         "a neuron fed twice in one tick, after the start, brian2": twice_in_a_tick,

@@ -11,6 +11,8 @@ import fault_cases_camera
 import fault_cases_hardware
 import fault_cases_motifs
 import fault_cases_motion
+import fault_cases_nengo
+import fault_cases_nir
 import fault_cases_nn
 import fault_cases_pynn
 import fault_cases_running
@@ -29,6 +31,8 @@ FAULTS = (
     | fault_cases_motifs.FAULTS
     | fault_cases_nn.FAULTS
     | fault_cases_pynn.FAULTS
+    | fault_cases_nengo.FAULTS
+    | fault_cases_nir.FAULTS
 )
 ANSWERS = {
     "Answers of a memory": fault_cases_running.OUTCOMES,

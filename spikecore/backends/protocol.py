@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from spikecore.backends.lowering import Lowered
 from spikecore.errors import UnknownName
+from spikecore.events import Spikes
 from spikecore.progress import OnProgress
 from spikecore.results import Result, Status
 
@@ -174,6 +175,10 @@ class Session(Protocol):
 
     def result(self, *, weights: bool = True) -> Result:
         """Return everything recorded so far; ``weights=False`` leaves the weights out."""
+        ...
+
+    def spikes_since(self, tick: int) -> dict[str, Spikes]:
+        """Return the spikes of ``tick`` and later, by group."""
         ...
 
     def weights(self, projection: int) -> npt.NDArray[np.float64]:

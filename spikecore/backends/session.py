@@ -151,12 +151,7 @@ class SteppedSession:
         """Return everything recorded so far; ``weights=False`` leaves the weights out."""
         ticks = np.concatenate([_EMPTY, *(t for t, _ in self._spikes)])
         neurons = np.concatenate([_EMPTY, *(n for _, n in self._spikes)])
-        spikes = {}
-        for name, (start, size) in self.lowered.groups.items():
-            if name in self._unrecorded:
-                continue
-            own = (neurons >= start) & (neurons < start + size)
-            spikes[name] = Spikes(ticks[own], neurons[own] - start, self.lowered.dt)
+        spikes = self._by_group(ticks, neurons)
         final = {
             p.name: p.in_given_order(self.weights(i))
             for i, p in enumerate(self.lowered.projections)
@@ -185,6 +180,26 @@ class SteppedSession:
             },
             notes=self.lowered.notes + self._late_notes(),
         )
+
+    def spikes_since(self, tick: int) -> dict[str, Spikes]:
+        """Return the spikes of ``tick`` and later, by group, without looking further back."""
+        ticks, neurons = [_EMPTY], [_EMPTY]
+        for chunk_ticks, chunk_neurons in reversed(self._spikes):
+            if chunk_ticks.size and chunk_ticks[-1] < tick:
+                break
+            late = chunk_ticks >= tick
+            ticks.append(chunk_ticks[late])
+            neurons.append(chunk_neurons[late])
+        return self._by_group(np.concatenate(ticks[::-1]), np.concatenate(neurons[::-1]))
+
+    def _by_group(self, ticks: IndexArray, neurons: IndexArray) -> dict[str, Spikes]:
+        spikes = {}
+        for name, (start, size) in self.lowered.groups.items():
+            if name in self._unrecorded:
+                continue
+            own = (neurons >= start) & (neurons < start + size)
+            spikes[name] = Spikes(ticks[own], neurons[own] - start, self.lowered.dt)
+        return spikes
 
     def snapshot(self) -> dict[str, npt.NDArray[Any]]:
         """Return the whole state, spikes in flight and everything recorded included."""

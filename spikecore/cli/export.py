@@ -9,6 +9,7 @@ import click
 
 from spikecore.cli.common import Output, output_options, plotting
 from spikecore.cli.export_compare import compare_command
+from spikecore.cli.export_nir import nir_command
 from spikecore.cli.export_pynn import pynn_command
 from spikecore.cli.network_file import load_network
 from spikecore.files import check_writable
@@ -29,6 +30,7 @@ def command() -> None:
 
 command.add_command(pynn_command)
 command.add_command(compare_command)
+command.add_command(nir_command)
 
 
 @command.command("check")

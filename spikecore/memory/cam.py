@@ -38,6 +38,8 @@ class Episode:
         ``"learn"``, ``"recall"``, ``"query"`` or ``"erase"``.
     cues, bits : frozenset of int
         What the output populations showed as the answer.
+    read : tuple of int
+        Ticks in which they showed it: ``OUTcue``, ``OUTcont``.
     result : Result
         All spikes of the operation, for those who want to look.
     wall_s : float
@@ -47,6 +49,7 @@ class Episode:
     operation: str
     cues: Bits
     bits: Bits
+    read: tuple[int, int]
     result: Result
     wall_s: float
 
@@ -238,6 +241,7 @@ class CA3Memory:
             operation,
             frozenset(cues.tolist()),
             frozenset(content.tolist()),
+            read,
             result,
             time.perf_counter() - began,
         )
