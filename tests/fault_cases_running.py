@@ -31,11 +31,12 @@ from spikecore import (
     mV,
     nA,
     run,
-    simulate,
 )
-from spikecore.backends import registry
+from spikecore.backends import protocol, registry
 from spikecore.backends.clocked import ClockedBackend
+from spikecore.backends.lowering import lower
 from spikecore.backends.protocol import Capabilities
+from spikecore.backends.registry import get_backend
 from spikecore.memory import Bitmap, ContentMemory, Flags, Text
 
 
@@ -107,9 +108,15 @@ def explosion():
 
 def slow():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(simulate, "LONG_RUN_SECONDS", 0)
+        patch.setattr(protocol, "LONG_RUN_SECONDS", 0)
         (note,) = run(network(), 5 * ms, backend="clocked").notes
         return note
+
+
+def too_small():
+    chosen = get_backend("torch")  # the advice does not need the GPU
+    advice = chosen.capabilities(protocol.Options(own={"device": "cuda"})).advice
+    return f"backend 'torch': {advice(lower(network(), 0), 5)}"
 
 
 def notes(made, duration=5 * ms):
@@ -234,5 +241,6 @@ NOTES = {
     ),
     "spikes given for later than the end": lambda: notes(train([1, 7, 8] * ms, [0, 0, 0])),
     "delays as long as the run, or longer": lambda: notes(synapses(delay=5 * ms)),
+    "a network that is too small for a GPU": too_small,
     "a long run on a slow backend": slow,
 }

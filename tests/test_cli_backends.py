@@ -170,6 +170,6 @@ def test_a_slow_choice_is_noted_with_its_measured_cost(monkeypatch):
         return [n for n in run(network, 2 * ms, backend=backend).notes if "slow choice" in n]
 
     assert notes("clocked") == []
-    monkeypatch.setattr("spikecore.simulate.LONG_RUN_SECONDS", 1e-4)
+    monkeypatch.setattr("spikecore.backends.protocol.LONG_RUN_SECONDS", 1e-4)
     assert len(notes("clocked")) == 1
     assert notes("event") == []

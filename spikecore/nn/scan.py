@@ -1,8 +1,8 @@
 """The two loops over time: leaky integration, and leaky integration with spikes.
 
-Everything else in :mod:`spikecore.nn` is free of time. Both are autograd functions
-with a backward pass of their own, which is itself a leaky integration that runs
-backwards: one multiply-add for each tick.
+Everything else in :mod:`spikecore.nn` is free of time; on CUDA, fused.py takes their place.
+Both are autograd functions with a backward pass of their own, which is itself a leaky
+integration that runs backwards: one multiply-add for each tick.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from spikecore.nn.fused import can_fuse, fused_leaky, fused_lif
 from spikecore.nn.surrogates import Surrogate
 
 __all__ = ["Reset", "leaky_scan", "lif_scan"]
@@ -81,7 +82,16 @@ def lif_scan(  # noqa: PLR0913 - all but five are by keyword
     -------
     Tensor, shape (T, B, N)
         0 or 1, in the type of ``drive``.
+
+    Notes
+    -----
+    On CUDA the loop is one kernel (:mod:`spikecore.nn.fused`), but for recurrent synapses and
+    surrogates of other packages; there ``drive`` may be bfloat16.
     """
+    if recurrent is None and can_fuse(drive, surrogate):
+        constants = (decay, threshold, reset)
+        hard = mode == "hard"
+        return fused_lif(drive, constants, refractory, surrogate, hard=hard, detach=detach_reset)
     how = _How(surrogate, mode, detach_reset)
     if recurrent is not None and refractory is None:
         refractory = torch.zeros_like(threshold, dtype=torch.int64)
@@ -103,10 +113,17 @@ def _integrate(drive: Tensor, factor: Tensor) -> Tensor:
     return out
 
 
+def _leaky(drive: Tensor, factor: Tensor, *, reverse: bool = False) -> Tensor:
+    """Integrate forwards, or backwards in time."""
+    if can_fuse(drive):
+        return fused_leaky(drive, factor, reverse=reverse)
+    return _integrate(drive.flip(0), factor).flip(0) if reverse else _integrate(drive, factor)
+
+
 class _LeakyScan(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, drive: Tensor, decay: Tensor) -> Tensor:
-        out = _integrate(drive, decay)
+        out = _leaky(drive, decay)
         ctx.save_for_backward(decay, out)
         return out
 
@@ -114,7 +131,7 @@ class _LeakyScan(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None]:
         decay, out = ctx.saved_tensors
-        back = _integrate(grad.flip(0), decay).flip(0)
+        back = _leaky(grad, decay, reverse=True)
         needs = ctx.needs_input_grad[1]
         return back, (back[1:] * out[:-1]).sum((0, 1)) if needs else None
 

@@ -1,0 +1,175 @@
+// Leaky integrate-and-fire neurons over time, forward and backward, one thread for VECTOR neighbours
+// of the last axes. The host defines
+//   REAL            float, double or __nv_bfloat16: what is read and written; sums are WIDE
+//   WIDE            float or double
+//   VECTOR          1, or 2 if the number of elements is even
+//   HARD            1: a spike sets the membrane to `reset`; 0: it lowers it by threshold - reset
+//   DETACH          1: no gradient through the reset
+//   RESTS           1: refractory periods are given
+//   SLOPE(x)        the surrogate, of x = (h - threshold) / (threshold - reset)
+// Only every CHUNK-th state is kept; the backward pass computes the others again, from the same
+// numbers by the same operations. That is less memory to move than keeping them.
+
+#define CHUNK 16
+
+#if HALF
+// bfloat16 is the upper half of a float; rounded to nearest, ties to even.
+__device__ __forceinline__ float wide(unsigned short v) { return __uint_as_float((unsigned)v << 16); }
+__device__ __forceinline__ unsigned short narrow(float v) {
+    const unsigned u = __float_as_uint(v);
+    return (u + 0x7fff + (u >> 16 & 1)) >> 16;
+}
+#else
+__device__ __forceinline__ WIDE wide(REAL v) { return v; }
+__device__ __forceinline__ REAL narrow(WIDE v) { return v; }
+#endif
+
+struct alignas(VECTOR * sizeof(REAL)) Pack { REAL v[VECTOR]; };
+
+struct Neuron { WIDE decay, threshold, reset; int rest; };
+
+__device__ __forceinline__ Neuron neuron(int n, const WIDE *decay, const WIDE *threshold,
+                                         const WIDE *reset, const int *rest) {
+    return {decay[n], threshold[n], reset[n], RESTS ? rest[n] : 0};
+}
+
+// One tick: h before the reset, v after it; returns the spike, and whether v was held.
+__device__ __forceinline__ bool tick(WIDE drive, WIDE &h, WIDE &v, int &left, bool &held,
+                                     const Neuron &n) {
+    held = RESTS && left > 0;
+    h = drive + n.decay * v;
+    if (HARD && held) h = v;
+    const bool fires = h >= n.threshold && !held;
+    v = !fires ? h : HARD ? n.reset : h - (n.threshold - n.reset);
+    if (RESTS) left = fires ? n.rest : left > 0 ? left - 1 : 0;
+    return fires;
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+    forward(const int ticks, const int size, const int neurons, const Pack *__restrict__ drive,
+            const WIDE *decay, const WIDE *threshold, const WIDE *reset, const int *rest, Pack *spikes,
+            WIDE *kept, int *kept_left) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= size) return;
+    Neuron n[VECTOR];
+    WIDE v[VECTOR], h;
+    int left[VECTOR];
+    bool held;
+#pragma unroll
+    for (int k = 0; k < VECTOR; k++) {
+        n[k] = neuron((i * VECTOR + k) % neurons, decay, threshold, reset, rest);
+        v[k] = 0;
+        left[k] = 0;
+    }
+    for (int t0 = 0; t0 < ticks; t0 += CHUNK) {
+        const size_t chunk = (size_t)(t0 / CHUNK) * size + i;
+#pragma unroll
+        for (int k = 0; k < VECTOR; k++) {
+            kept[chunk * VECTOR + k] = v[k];
+            if (RESTS) kept_left[chunk * VECTOR + k] = left[k];
+        }
+        Pack in[CHUNK];
+#pragma unroll
+        for (int j = 0; j < CHUNK; j++)
+            if (t0 + j < ticks) in[j] = drive[(size_t)(t0 + j) * size + i];
+#pragma unroll
+        for (int j = 0; j < CHUNK; j++)
+            if (t0 + j < ticks) {
+                Pack out;
+#pragma unroll
+                for (int k = 0; k < VECTOR; k++)
+                    out.v[k] = narrow(tick(wide(in[j].v[k]), h, v[k], left[k], held, n[k]) ? 1 : 0);
+                spikes[(size_t)(t0 + j) * size + i] = out;
+            }
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+    backward(const int ticks, const int size, const int neurons, const Pack *__restrict__ drive,
+             const Pack *__restrict__ grad, const WIDE *decay, const WIDE *threshold,
+             const WIDE *reset, const int *rest, const WIDE *kept, const int *kept_left,
+             Pack *by_drive, WIDE *by_decay) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= size) return;
+    Neuron n[VECTOR];
+    WIDE later[VECTOR], sum[VECTOR], shown[VECTOR];  // d loss / d h of the tick after
+    bool later_held[VECTOR];
+#pragma unroll
+    for (int k = 0; k < VECTOR; k++) {
+        n[k] = neuron((i * VECTOR + k) % neurons, decay, threshold, reset, rest);
+        later[k] = sum[k] = shown[k] = 0;
+        later_held[k] = false;
+    }
+    for (int t0 = (ticks - 1) / CHUNK * CHUNK; t0 >= 0; t0 -= CHUNK) {
+        const size_t chunk = (size_t)(t0 / CHUNK) * size + i;
+        Pack in[CHUNK], out[CHUNK];
+#pragma unroll
+        for (int j = 0; j < CHUNK; j++)
+            if (t0 + j < ticks) {
+                in[j] = drive[(size_t)(t0 + j) * size + i];
+                out[j] = grad[(size_t)(t0 + j) * size + i];
+            }
+#pragma unroll
+        for (int k = 0; k < VECTOR; k++) {
+            WIDE h[CHUNK], v = kept[chunk * VECTOR + k];
+            int left = RESTS ? kept_left[chunk * VECTOR + k] : 0;
+            unsigned fired = 0, held = 0;
+#pragma unroll
+            for (int j = 0; j < CHUNK; j++) {
+                bool holds = false;
+                if (t0 + j < ticks && tick(wide(in[j].v[k]), h[j], v, left, holds, n[k]))
+                    fired |= 1u << j;
+                held |= (unsigned)holds << j;
+            }
+            const WIDE height = n[k].threshold - n[k].reset;
+#pragma unroll
+            for (int j = CHUNK - 1; j >= 0; j--) {
+                if (t0 + j >= ticks) continue;
+                const bool spike = fired >> j & 1, holds = held >> j & 1;
+                const WIDE x = (h[j] - n[k].threshold) / height;
+                const WIDE slope = RESTS && holds ? (WIDE)0 : (WIDE)(SLOPE(x)) / height;
+                // d v / d h, then d h of the next tick / d v
+                WIDE through = HARD ? (spike ? (WIDE)0 : (WIDE)1) : (WIDE)1;
+                if (!DETACH) through += (HARD ? n[k].reset - h[j] : -height) * slope;
+                const WIDE after = !spike ? h[j] : HARD ? n[k].reset : h[j] - height;
+                sum[k] += shown[k] * after;
+                through *= HARD && RESTS && later_held[k] ? (WIDE)1 : n[k].decay;
+                later[k] = slope * wide(out[j].v[k]) + through * later[k];
+                later_held[k] = holds;
+                shown[k] = HARD && RESTS && holds ? (WIDE)0 : later[k];
+                out[j].v[k] = narrow(shown[k]);
+            }
+        }
+#pragma unroll
+        for (int j = 0; j < CHUNK; j++)
+            if (t0 + j < ticks) by_drive[(size_t)(t0 + j) * size + i] = out[j];
+    }
+#pragma unroll
+    for (int k = 0; k < VECTOR; k++) by_decay[i * VECTOR + k] = sum[k];
+}
+
+// y[t] = decay * y[t - 1] + x[t], forwards or backwards in time.
+extern "C" __global__ void __launch_bounds__(256)
+    leaky(const int ticks, const int size, const int neurons, const int reverse,
+          const Pack *__restrict__ x, const WIDE *decay, Pack *y) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= size) return;
+    WIDE state[VECTOR], factor[VECTOR];
+#pragma unroll
+    for (int k = 0; k < VECTOR; k++) {
+        state[k] = 0;
+        factor[k] = decay[(i * VECTOR + k) % neurons];
+    }
+#pragma unroll 8
+    for (int s = 0; s < ticks; s++) {
+        const size_t at = (size_t)(reverse ? ticks - 1 - s : s) * size + i;
+        const Pack in = x[at];
+        Pack out;
+#pragma unroll
+        for (int k = 0; k < VECTOR; k++) {
+            state[k] = wide(in.v[k]) + factor[k] * state[k];
+            out.v[k] = narrow(state[k]);
+        }
+        y[at] = out;
+    }
+}
