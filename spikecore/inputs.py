@@ -169,8 +169,12 @@ class CountTable:
     def draw(self, neurons: npt.NDArray[np.uint32], tick: int) -> npt.NDArray[np.int64]:
         """Return the number of spikes of each of ``neurons`` in ``tick``."""
         bits = counter_bits(neurons, np.uint32(tick & 0xFFFFFFFF), self.key)
-        reached: npt.NDArray[np.int64] = (bits[:, None] >= self.steps[self.kind[neurons]]).sum(1)
-        return reached
+        number = np.empty(bits.size, np.int64)
+        kind = self.kind[neurons]
+        for k, steps in enumerate(self.steps):
+            own = kind == k
+            number[own] = np.searchsorted(steps, bits[own], "right")
+        return number
 
 
 @dataclass(frozen=True, eq=False)

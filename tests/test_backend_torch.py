@@ -84,7 +84,7 @@ def test_any_network_gives_the_bits_of_the_event_core(network):
 
 
 @needs_gpu
-@settings(WHATEVER, max_examples=100)
+@settings(WHATEVER, max_examples=40)
 @given(network=networks())
 def test_any_network_gives_the_spikes_of_the_event_core_on_a_gpu(network):
     assert_near(run(network, DURATION * ms, backend=CUDA), run(network, DURATION * ms))
@@ -96,7 +96,7 @@ def unprobed(network):
 
 
 @needs_gpu
-@settings(WHATEVER, max_examples=100)
+@settings(WHATEVER, max_examples=40)
 @given(network=networks(plastic=False))
 def test_one_kernel_for_many_ticks_gives_the_spikes_of_the_event_core(network):
     """Nothing learns or is probed: neurons stay in registers."""

@@ -18,9 +18,9 @@ def interrupted(monkeypatch):
     advance = SteppedSession._sources
 
     def arm():
-        def sources(self, stop):
+        def sources(self, start, stop):
             os.kill(os.getpid(), signal.SIGINT)
-            return advance(self, stop)
+            return advance(self, start, stop)
 
         monkeypatch.setattr(SteppedSession, "_sources", sources)
 

@@ -317,11 +317,13 @@ def _projections(
         notes: list[str] = []
         return _projection(p, network, groups, populations, seed, notes), notes
 
-    possible = sum(groups[p.pre_name][1] * groups[p.post_name][1] for p in network.projections)
-    if possible < IN_THREADS:
+    size = [groups[p.pre_name][1] * groups[p.post_name][1] for p in network.projections]
+    if sum(size) < IN_THREADS:
         return [one(p) for p in network.projections]
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # drawing and sorting run without the GIL
-        return list(pool.map(one, network.projections))
+        largest_first = sorted(range(len(size)), key=lambda i: -size[i])
+        made = {i: pool.submit(one, network.projections[i]) for i in largest_first}
+        return [made[i].result() for i in range(len(size))]
 
 
 def _projection(

@@ -94,7 +94,9 @@ class _FusedLIF(torch.autograd.Function):
     ) -> Tensor:
         drive = drive.contiguous()
         width, blocks, head = _sizes(drive)
-        kernels = _kernels(drive.dtype, width, how, rests=refractory is not None)
+        by_decay = ctx.needs_input_grad[1]
+        rests = refractory is not None
+        kernels = _kernels(drive.dtype, width, how, rests=rests, by_decay=by_decay)
         constants = [_wide(c, drive) for c in (decay, threshold, reset)]
         kind = constants[0].dtype
         chunks = -(-len(drive) // _CHUNK)
@@ -116,10 +118,12 @@ class _FusedLIF(torch.autograd.Function):
         drive, decay, threshold, reset, rest, kept, left = ctx.saved_tensors
         _, blocks, head = _sizes(drive)
         back = torch.empty_like(drive)
-        by_decay = torch.empty(drive.shape[1:], dtype=decay.dtype, device=drive.device)
+        needs = ctx.needs_input_grad[1]
+        by_decay = torch.empty(
+            drive.shape[1:] if needs else 1, dtype=decay.dtype, device=drive.device
+        )
         given = (drive, grad.contiguous(), decay, threshold, reset, rest, kept, left)
         ctx.kernels.launch("backward", (blocks, 1), _THREADS, *head, *given, back, by_decay)
-        needs = ctx.needs_input_grad[1]
         summed = by_decay.sum(0).to(ctx.decay_type) if needs else None
         return back, summed, *[None] * 4
 
@@ -144,6 +148,7 @@ def _kernels(
     how: _How | None = None,
     *,
     rests: bool = False,
+    by_decay: bool = False,
 ) -> Module:
     real, wide = _NAMES[dtype]
     how = how or _How(Boxcar(), hard=True, detach=True)  # of no account for leaky integration
@@ -154,6 +159,7 @@ def _kernels(
         files(__package__).joinpath("lif.cu").read_text(),
         (
             "--fmad=false",
+            "--prec-div=false",  # of float: the slope of a surrogate needs no last bit
             f"-DREAL={real}",
             f"-DWIDE={wide}",
             f"-DHALF={int(dtype == torch.bfloat16)}",
@@ -161,6 +167,7 @@ def _kernels(
             f"-DHARD={int(how.hard)}",
             f"-DDETACH={int(how.detach)}",
             f"-DRESTS={int(rests)}",
+            f"-DBY_DECAY={int(by_decay)}",
             f"-DSLOPE(x)=({slope})",
         ),
     )

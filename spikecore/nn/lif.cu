@@ -7,6 +7,7 @@
 //   DETACH          1: no gradient through the reset
 //   RESTS           1: refractory periods are given
 //   SLOPE(x)        the surrogate, of x = (h - threshold) / (threshold - reset)
+//   BY_DECAY        1: the gradient by the decay is wanted
 // Only every CHUNK-th state is kept; the backward pass computes the others again, from the same
 // numbers by the same operations. That is less memory to move than keeping them.
 
@@ -26,11 +27,12 @@ __device__ __forceinline__ REAL narrow(WIDE v) { return v; }
 
 struct alignas(VECTOR * sizeof(REAL)) Pack { REAL v[VECTOR]; };
 
-struct Neuron { WIDE decay, threshold, reset; int rest; };
+struct Neuron { WIDE decay, threshold, reset, height, per_height; int rest; };
 
 __device__ __forceinline__ Neuron neuron(int n, const WIDE *decay, const WIDE *threshold,
                                          const WIDE *reset, const int *rest) {
-    return {decay[n], threshold[n], reset[n], RESTS ? rest[n] : 0};
+    const WIDE height = threshold[n] - reset[n];
+    return {decay[n], threshold[n], reset[n], height, 1 / height, RESTS ? rest[n] : 0};
 }
 
 // One tick: h before the reset, v after it; returns the spike, and whether v was held.
@@ -40,7 +42,7 @@ __device__ __forceinline__ bool tick(WIDE drive, WIDE &h, WIDE &v, int &left, bo
     h = drive + n.decay * v;
     if (HARD && held) h = v;
     const bool fires = h >= n.threshold && !held;
-    v = !fires ? h : HARD ? n.reset : h - (n.threshold - n.reset);
+    v = !fires ? h : HARD ? n.reset : h - n.height;
     if (RESTS) left = fires ? n.rest : left > 0 ? left - 1 : 0;
     return fires;
 }
@@ -121,18 +123,17 @@ extern "C" __global__ void __launch_bounds__(256)
                     fired |= 1u << j;
                 held |= (unsigned)holds << j;
             }
-            const WIDE height = n[k].threshold - n[k].reset;
 #pragma unroll
             for (int j = CHUNK - 1; j >= 0; j--) {
                 if (t0 + j >= ticks) continue;
                 const bool spike = fired >> j & 1, holds = held >> j & 1;
-                const WIDE x = (h[j] - n[k].threshold) / height;
-                const WIDE slope = RESTS && holds ? (WIDE)0 : (WIDE)(SLOPE(x)) / height;
+                const WIDE x = (h[j] - n[k].threshold) * n[k].per_height;
+                const WIDE slope = RESTS && holds ? (WIDE)0 : (WIDE)(SLOPE(x)) * n[k].per_height;
                 // d v / d h, then d h of the next tick / d v
                 WIDE through = HARD ? (spike ? (WIDE)0 : (WIDE)1) : (WIDE)1;
-                if (!DETACH) through += (HARD ? n[k].reset - h[j] : -height) * slope;
-                const WIDE after = !spike ? h[j] : HARD ? n[k].reset : h[j] - height;
-                sum[k] += shown[k] * after;
+                if (!DETACH) through += (HARD ? n[k].reset - h[j] : -n[k].height) * slope;
+                if (BY_DECAY)
+                    sum[k] += shown[k] * (!spike ? h[j] : HARD ? n[k].reset : h[j] - n[k].height);
                 through *= HARD && RESTS && later_held[k] ? (WIDE)1 : n[k].decay;
                 later[k] = slope * wide(out[j].v[k]) + through * later[k];
                 later_held[k] = holds;
@@ -145,7 +146,7 @@ extern "C" __global__ void __launch_bounds__(256)
             if (t0 + j < ticks) by_drive[(size_t)(t0 + j) * size + i] = out[j];
     }
 #pragma unroll
-    for (int k = 0; k < VECTOR; k++) by_decay[i * VECTOR + k] = sum[k];
+    for (int k = 0; k < VECTOR && BY_DECAY; k++) by_decay[i * VECTOR + k] = sum[k];
 }
 
 // y[t] = decay * y[t - 1] + x[t], forwards or backwards in time.

@@ -117,7 +117,9 @@ class TorchSession(SteppedSession):
         for number in self.engine.draws:
             bound = self.lowered.inputs[number]
             first = self.lowered.groups[bound.input.name][0]
-            drawn = bound.spikes(max(0, self.tick - self.lowered.max_delay), self.tick)
+            leaving = [p for p in self.lowered.projections if p.source_start == first]
+            longest = max((int(p.delay.max(initial=0)) for p in leaving), default=0)
+            drawn = bound.spikes(max(0, self.tick - longest), self.tick)
             own = Ledger(self.lowered, 0)
             own.add(drawn.ticks, drawn.neurons + first, self.tick)
             found += own.pending(self.tick)

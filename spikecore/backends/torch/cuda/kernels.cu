@@ -402,7 +402,6 @@ extern "C" __global__ void __launch_bounds__(256) deliver(const Net net, const i
 __device__ __forceinline__ void meet(u32 *gate, u32 target) {
     __syncthreads();
     if (threadIdx.x == 0) {
-        __threadfence();
         asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(gate) : "memory");
         u32 arrived;
         do asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(arrived) : "l"(gate) : "memory");

@@ -30,10 +30,11 @@ class Module:
     """
 
     def __init__(self, cubin: bytes) -> None:
-        torch.cuda.current_stream()  # the context has to exist
+        torch.zeros(1, device="cuda")  # the context has to exist
         self._driver = _library("the NVIDIA driver", ["libcuda.so.1"])
         self._cubin = cubin  # the driver may read it later
-        self._module = ctypes.c_void_p()
+        self._context, self._module = ctypes.c_void_p(), ctypes.c_void_p()
+        self._check(self._driver.cuCtxGetCurrent(ctypes.byref(self._context)))
         self._check(self._driver.cuModuleLoadData(ctypes.byref(self._module), cubin))
         self._functions: dict[str, ctypes.c_void_p] = {}
 
@@ -65,6 +66,7 @@ class Module:
             for a in arguments
         ]
         pointers = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
+        self._check(self._driver.cuCtxSetCurrent(self._context))  # autograd has its own threads
         stream = ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)
         function = self._function(name)
         sizes = (*grid, 1, block, 1, 1, 0)
