@@ -35,9 +35,9 @@ def passed(inputs, device, dtype, surrogate, how):
     drive, decay, threshold, reset, grad = inputs
     mode, detach, rests = how
     wide = torch.float64 if dtype == torch.float64 else torch.float32
-    constants = [c.to(device=device, dtype=wide) for c in (decay, threshold, reset)]
+    constants = [c.to(device=device, dtype=wide, copy=True) for c in (decay, threshold, reset)]
     constants[0].requires_grad_()
-    drive = drive.to(device=device, dtype=dtype).requires_grad_()
+    drive = drive.to(device=device, dtype=dtype, copy=True).requires_grad_()
     rest = torch.arange(len(decay), device=device) if rests else None
     spikes = scan.lif_scan(
         drive, *constants, surrogate, refractory=rest, mode=mode, detach_reset=detach
@@ -70,8 +70,8 @@ def test_leaky_integration_is_that_of_the_loop(dtype):
     drive, decay, _, _, grad = given((37, 3, 5), dtype)
     found = []
     for device in ("cuda", "cpu"):
-        x = drive.to(device).requires_grad_()
-        d = decay.to(device=device, dtype=dtype).requires_grad_()
+        x = drive.to(device, copy=True).requires_grad_()
+        d = decay.to(device=device, dtype=dtype, copy=True).requires_grad_()
         y = scan.leaky_scan(x, d)
         y.backward(grad.to(device))
         found.append([t.detach().double().cpu() for t in (y, x.grad, d.grad)])

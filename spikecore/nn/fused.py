@@ -7,6 +7,7 @@ again on the way back, and drives may be bfloat16 (float inside).
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -153,7 +154,8 @@ def _kernels(
     real, wide = _NAMES[dtype]
     how = how or _How(Boxcar(), hard=True, detach=True)  # of no account for leaky integration
     slope = _SLOPES[type(how.surrogate)](how.surrogate)
-    if wide == "float":
+    if wide == "float":  # and nothing of it in double precision
+        slope = re.sub(r"(\d\.\d+(?:e-?\d+)?)", r"\1f", slope)
         slope = slope.replace("fabs(", "fabsf(").replace("exp(", "expf(")
     return module(
         files(__package__).joinpath("lif.cu").read_text(),
