@@ -47,7 +47,6 @@ def test_the_page_has_every_case_and_breaks_no_promise():
     assert {row["`event`"] for row in page.values()} == {"identical"}
 
 
-@pytest.mark.xfail(reason="the slow columns of the page are not complete", strict=True)
 def test_every_cell_of_the_page_was_run():
     assert NOT_RUN not in {text for row in documented().values() for text in row.values()}
 

@@ -1,4 +1,7 @@
-"""The fused kernels of a GPU against the loops of a CPU, which test_nn_scan.py checks."""
+"""The fused kernels against the loops over time, which test_nn_scan.py checks.
+
+On a GPU where there is one; elsewhere their source is compiled for the CPU.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,39 @@ import itertools
 
 import pytest
 import torch
+from cuda_on_cpu import HAS_COMPILER, Module
 
-from spikecore.nn import scan
+from spikecore.nn import fused, scan
 from spikecore.nn.fused import can_fuse
 from spikecore.nn.surrogates import ATan, Boxcar, FastSigmoid, Gaussian
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
-
+HAS_GPU = torch.cuda.is_available()
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-5, torch.bfloat16: 2e-2}
 HOW = list(itertools.product(["hard", "subtract"], [False, True], [False, True]))
+
+needs_gpu = pytest.mark.skipif(not HAS_GPU, reason="needs an NVIDIA GPU")
+needs_compiler = pytest.mark.skipif(not HAS_COMPILER, reason="needs g++")
+everywhere = pytest.mark.parametrize(
+    "device",
+    [pytest.param("cuda", marks=needs_gpu), pytest.param("cpu", marks=needs_compiler)],
+    indirect=True,
+)
+
+
+@pytest.fixture
+def device(request, monkeypatch, tmp_path):
+    """Where kernels run; on a CPU, compiled for it."""
+    if request.param == "cpu":
+        made = {}
+
+        def module(source, options):
+            if options not in made:
+                made[options] = Module(source, options, tmp_path)
+            return made[options]
+
+        monkeypatch.setattr(fused, "module", module)
+        monkeypatch.setattr(scan, "can_fuse", lambda *_: True)
+    return request.param
 
 
 def given(shape, dtype):
@@ -46,42 +73,76 @@ def passed(inputs, device, dtype, surrogate, how):
     return [t.detach().double().cpu() for t in (spikes, drive.grad, constants[0].grad)]
 
 
+def by_loop(call):
+    """Return what ``call`` gives without kernels."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scan, "can_fuse", lambda *_: False)
+        return call()
+
+
 def assert_near(one, other, tolerance):
     assert (one - other).abs().max() <= tolerance * other.abs().max()
 
 
+@everywhere
 @pytest.mark.parametrize("dtype", list(TOLERANCE), ids=str)
-@pytest.mark.parametrize("shape", [(50, 4, 6), (33, 3, 5), (1, 1, 1)], ids=str)
-@pytest.mark.parametrize("surrogate", [ATan(), FastSigmoid(), Gaussian(), Boxcar()], ids=repr)
-def test_spikes_and_gradients_are_those_of_the_loop(dtype, shape, surrogate):
+@pytest.mark.parametrize(
+    ("shape", "surrogate"),
+    [
+        ((50, 4, 6), ATan()),
+        ((33, 3, 5), FastSigmoid()),
+        ((33, 2, 5), Gaussian()),
+        ((1, 1, 1), Boxcar()),
+        ((16, 3, 3), Boxcar()),
+    ],
+    ids=repr,
+)
+def test_spikes_and_gradients_are_those_of_the_loop(dtype, shape, surrogate, device):
     inputs = given(shape, dtype)
-    assert can_fuse(inputs[0].cuda(), surrogate)
     wide = torch.float64 if dtype == torch.float64 else torch.float32
     for how in HOW:
-        here = passed(inputs, "cuda", dtype, surrogate, how)
-        there = passed(inputs, "cpu", wide, surrogate, how)
+        here = passed(inputs, device, dtype, surrogate, how)
+        there = by_loop(lambda how=how: passed(inputs, "cpu", wide, surrogate, how))
         assert torch.equal(here[0], there[0]), how
         assert_near(here[1], there[1], TOLERANCE[dtype])
         assert_near(here[2], there[2], 10 * TOLERANCE[dtype])
 
 
+@everywhere
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
-def test_leaky_integration_is_that_of_the_loop(dtype):
+def test_leaky_integration_is_that_of_the_loop(dtype, device):
     drive, decay, _, _, grad = given((37, 3, 5), dtype)
-    found = []
-    for device in ("cuda", "cpu"):
-        x = drive.to(device, copy=True).requires_grad_()
-        d = decay.to(device=device, dtype=dtype, copy=True).requires_grad_()
+
+    def both_ways(where):
+        x = drive.to(where, copy=True).requires_grad_()
+        d = decay.to(device=where, dtype=dtype, copy=True).requires_grad_()
         y = scan.leaky_scan(x, d)
-        y.backward(grad.to(device))
-        found.append([t.detach().double().cpu() for t in (y, x.grad, d.grad)])
-    for here, there in zip(*found, strict=True):
-        assert_near(here, there, TOLERANCE[dtype])
+        y.backward(grad.to(where))
+        return [t.detach().double().cpu() for t in (y, x.grad, d.grad)]
+
+    here, there = both_ways(device), by_loop(lambda: both_ways("cpu"))
+    for one, other in zip(here, there, strict=True):
+        assert_near(one, other, TOLERANCE[dtype])
 
 
+@needs_gpu
 def test_two_passes_have_the_same_bits():
     inputs = given((64, 8, 32), torch.float32)
     first, second = (
         passed(inputs, "cuda", torch.float32, ATan(), ("hard", True, True)) for _ in range(2)
     )
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+class Other:
+    """A surrogate of another package."""
+
+    def derivative(self, x):
+        return torch.ones_like(x)
+
+
+def test_what_has_no_kernel_goes_by_the_loop():
+    drive = torch.zeros(2, 1, 1, device="cuda" if HAS_GPU else "cpu")
+    assert can_fuse(drive, ATan()) is HAS_GPU
+    assert not can_fuse(drive, Other())
+    assert not can_fuse(drive.to(torch.float16), ATan())

@@ -1,4 +1,4 @@
-"""Small networks that cover the tick contract, every unit, every rule, and the memory.
+"""Small networks: the tick contract, every unit, every rule, the memory and the motif layer.
 
 The numbers in ``covers`` are the lines of the contract in docs/semantics.
 """
@@ -160,6 +160,7 @@ CASES: tuple[Case, ...] = (
     ),
     Case("two spikes in a tick, learning", "4", partial(networks.learning, 2), _run),
     Case("everything drawn", "5", networks.busy, _plain(400 * ms)),
+    Case("counts drawn tick by tick", "5", networks.counted, _run),
     Case("pieces", "6", networks.learning, _pieces),
     Case("a checkpoint", "6", networks.learning, _checkpoint),
     Case("fed while it runs", "6", networks.feedable, _fed),
@@ -175,6 +176,7 @@ CASES: tuple[Case, ...] = (
         for name, convention in _CONVENTIONS.items()
     ),
     Case("a state overflows", "ending", networks.overflow, _plain(20 * ms)),
+    Case("delay-motif layer", "motifs", networks.motifs, _run),
     Case("CA3 memory, published", "memory", partial(networks.memory, "published"), _plain(90 * ms)),
     Case("CA3 memory, robust", "memory", partial(networks.memory, "robust"), _plain(90 * ms)),
 )

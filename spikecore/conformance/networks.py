@@ -6,21 +6,24 @@ from typing import Any
 
 import numpy as np
 
-from spikecore.inputs import Input, Poisson, Train
+from spikecore.inputs import Input, Poisson, PoissonCounts, Train
 from spikecore.memory import CA3Shape, ca3_network
+from spikecore.motifs import MotifLayer
 from spikecore.network import Network, Population, Probe, Projection
 from spikecore.plasticity import PairSTDP
 from spikecore.quantities import Hz, MOhm, Quantity, ms, mV, nA
 from spikecore.units import LIF, Alpha, Delta, Exponential, LinearUnit, Port, Unit
-from spikecore.wiring import Normal, OneToOne, Pairs, RandomPairs, Uniform
+from spikecore.wiring import Normal, OneToOne, Pairs, RandomPairs, RandomTotal, Uniform
 
 __all__ = [
     "busy",
+    "counted",
     "different_neurons",
     "feedable",
     "learning",
     "lif",
     "memory",
+    "motifs",
     "noisy",
     "one_sum",
     "overflow",
@@ -184,6 +187,41 @@ def busy() -> Network:
             Probe("e", "v", neurons=(5, 2)),
         ]
     )
+
+
+def counted() -> Network:
+    """Drive neurons so fast that a source fires twice in a tick; join them by a given total."""
+    return Network(
+        [
+            Input("drive", 20, PoissonCounts(np.linspace(0, 600, 20) * Hz)),
+            Population("n", 20, LIF(refractory=2 * ms)),
+            Projection("drive", "n", OneToOne(), 9 * nA, 2 * ms),
+            Projection(
+                "n",
+                "n",
+                RandomTotal(100),
+                Normal(2 * nA, 1 * nA, low=0 * nA),
+                Normal(4 * ms, 3 * ms, low=1 * ms),
+            ),
+            Probe("n", "v"),
+        ]
+    )
+
+
+def motifs() -> Network:
+    """Detectors of three motifs, which occur among other spikes."""
+    rng = np.random.default_rng(11)
+    source, delay = np.tile(np.arange(6), 3), rng.integers(1, 12, 18)
+    target = np.repeat(np.arange(3), 6)
+    weight = rng.integers(1, 5, 18) * 0.25
+    layer = MotifLayer(source, target, weight, delay, 6, 3, threshold=0.8 * weight.sum() / 3)
+    ticks, neurons = [rng.integers(0, 100, 60)], [rng.integers(0, 6, 60)]
+    for motif, when in ((0, 20), (1, 45), (2, 70), (0, 95)):
+        ticks.append(when - delay[target == motif])
+        neurons.append(source[target == motif])
+    given = np.concatenate(ticks)
+    order = np.argsort(given, kind="stable")
+    return layer.network(Train(given[order] * ms, np.concatenate(neurons)[order]))
 
 
 def one_sum() -> Network:

@@ -16,27 +16,30 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
     "`event`": ("event", "float64"),
     "`brian2`": ("brian2", "float64"),
     "`brian2`, compiled": (COMPILED, "float64"),
+    "`torch`, CPU": ("torch", "float64"),
     "`event`, float32": ("event", "float32"),
     "`clocked`, float32": ("clocked", "float32"),
     "`brian2`, float32": ("brian2", "float32"),
+    "`torch`, CPU, float32": ("torch", "float32"),
 }
 """Heading of each column: backend and precision."""
 
 _HEAD = """\
----
-orphan: true
----
-
 # Conformance
 
 What every backend makes of one set of small networks: each line of the
-[tick contract](semantics.md), every unit, both step rules, every convention of learning, and the
-CA3 memory with a few operations. Each is run on the backend and on the oracle, `clocked` in
-float64, and compared.
+[tick contract](semantics.md), every unit, both step rules, every convention of learning, the
+CA3 memory with a few operations, and a layer of delay motifs. Each is run on the backend and on
+the oracle, `clocked` in float64, and compared.
 
 `spikecore backends --check NAME` does this for any backend, your own included: a backend registers
 by the entry point `spikecore.backends`. This page is the output of `python -m
 spikecore.conformance`; `tests/test_conformance.py` compares it with what happens.
+
+`torch` on a GPU is not in the table, because these pages are made without one.
+`tests/test_backend_torch.py` holds it to the same cases; [Backends](backends.md) has what was
+seen. The spikes that a SpiNNaker board recorded are not here either, as they may not be shared:
+`tests/test_memory_recordings.py` compares them where they are.
 
 | in the table | means |
 |---|---|

@@ -16,7 +16,7 @@ from spikecore.backends.lowering import Lowered
 from spikecore.backends.protocol import Options
 from spikecore.backends.session import SteppedSession
 from spikecore.errors import InvalidInput
-from spikecore.inputs import BoundInput, Train
+from spikecore.inputs import BoundInput, PoissonCounts, Train
 from spikecore.interrupts import StopRequest, deferred_interrupts
 from spikecore.progress import OnProgress
 from spikecore.results import Status
@@ -58,8 +58,10 @@ class _Traffic:
 
 def _most_at_once(bound: BoundInput) -> int:
     """Return the largest number of spikes that one neuron has in one tick, at least 1."""
+    if isinstance(bound.input.source, PoissonCounts):
+        return int(bound.counts.steps.shape[1])
     if not isinstance(bound.input.source, Train):
-        return 1  # Poisson sources have one at most
+        return 1  # other Poisson sources have one at most
     given = bound.spikes(0, 2**62)
     return 1 + int(repeats_before(given.ticks, given.neurons).max(initial=0))
 

@@ -1,0 +1,69 @@
+"""Kernels that need no more of CUDA than a thread number, compiled for the CPU.
+
+Where there is no GPU, this still shows what their source computes: one thread after the other.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import subprocess
+
+import torch
+
+HAS_COMPILER = shutil.which("g++") is not None
+
+_BEFORE = """
+#include <cmath>
+#include <cstddef>
+#include <cstring>
+using std::exp;
+using std::fabs;
+struct Place { int x, y, z; };
+static Place blockIdx, blockDim = {1, 1, 1}, threadIdx = {0, 0, 0};
+#define __global__
+#define __device__
+#define __forceinline__ inline
+#define __launch_bounds__(n)
+static float __uint_as_float(unsigned u) { float f; std::memcpy(&f, &u, 4); return f; }
+static unsigned __float_as_uint(float f) { unsigned u; std::memcpy(&u, &f, 4); return u; }
+"""
+_AFTER = """
+#define THREADS for (blockIdx.x = 0; blockIdx.x < size; blockIdx.x++)
+extern "C" void forward_all(int ticks, int size, int neurons, const Pack *drive, const WIDE *decay,
+        const WIDE *threshold, const WIDE *reset, const int *rest, Pack *spikes, WIDE *kept,
+        int *left) {
+    THREADS forward(ticks, size, neurons, drive, decay, threshold, reset, rest, spikes, kept, left);
+}
+extern "C" void backward_all(int ticks, int size, int neurons, const Pack *drive, const Pack *grad,
+        const WIDE *decay, const WIDE *threshold, const WIDE *reset, const int *rest,
+        const WIDE *kept, const int *left, Pack *by_drive, WIDE *by_decay) {
+    THREADS backward(ticks, size, neurons, drive, grad, decay, threshold, reset, rest, kept, left,
+                     by_drive, by_decay);
+}
+extern "C" void leaky_all(int ticks, int size, int neurons, int reverse, const Pack *x,
+        const WIDE *decay, Pack *y) {
+    THREADS leaky(ticks, size, neurons, reverse, x, decay, y);
+}
+"""
+
+
+class Module:
+    """Stands for :class:`spikecore.backends.torch.cuda.nvrtc.Module`."""
+
+    def __init__(self, source, options, folder):
+        defined = (o[2:].split("=", 1) for o in options if o.startswith("-D"))
+        lines = [f"#define {name} {value}" for name, value in defined]
+        path = folder / f"{abs(hash((source, options)))}.cpp"
+        path.write_text("\n".join([*lines, _BEFORE, source, _AFTER]))
+        flags = ["-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-w"]
+        built = path.with_suffix(".so")
+        subprocess.run(["g++", *flags, "-o", str(built), str(path)], check=True)
+        self.library = ctypes.CDLL(str(built))
+
+    def launch(self, name, _grid, _block, *arguments):
+        given = [
+            ctypes.c_void_p(a.data_ptr()) if isinstance(a, torch.Tensor) else int(a)
+            for a in arguments
+        ]
+        getattr(self.library, f"{name}_all")(*given)
