@@ -33,6 +33,7 @@ def command() -> None:
 @click.option("--rate", default=30.0, show_default=True, help="Spikes per second of each neuron.")
 @click.option("--run", "duration", type=float, help="Run so many ms in float and fixed point.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw both runs into this file.")
+@click.option("--map", "picture", type=click.Path(path_type=Path), help="Draw cores and memory.")
 @click.option("--seed", default=0, show_default=True)
 @output_options
 @click.pass_context
@@ -43,6 +44,7 @@ def check_command(
     rate: float,
     duration: float | None,
     plot: Path | None,
+    picture: Path | None,
     seed: int,
     output: Output,
 ) -> None:
@@ -59,9 +61,13 @@ def check_command(
         if duration is None:
             raise click.UsageError("--plot needs --run")
         check_writable(plot)
+    if picture is not None:
+        check_writable(picture)
     found = load_network(network)
     report = check_export(found, board=board, rate=rate * Hz, seed=seed)
     _tables(report, output)
+    if picture is not None:
+        _draw_map(report, board, network, picture)
     both = None
     if duration is not None and not report.refused:
         both = compare_with_float(found, duration * ms, seed=seed, progress=not output.quiet)
@@ -116,10 +122,15 @@ def load_network(place: str) -> Network:
 
 def _tables(report: ExportCheck, output: Output) -> None:
     output.table(
-        f"{report.board}: {report.cores} of {report.board_cores} cores",
-        ["population", "neurons", "cores", "per core", "memory"],
+        f"{report.board}: {report.cores} of {report.board_cores} cores, {report.chips} chip(s), "
+        f"at most {report.routing_entries} routing entries",
+        ["population", "neurons", "cores", "per core", "local memory", "chip's memory"],
         [
-            [p.name, *map(str, (p.neurons, p.cores, p.neurons_per_core)), f"{p.dtcm_bytes} B"]
+            [
+                p.name,
+                *map(str, (p.neurons, p.cores, p.neurons_per_core)),
+                *(f"{value} B" for value in (p.dtcm_bytes, p.sdram_bytes)),
+            ]
             for p in report.populations
         ],
     )
@@ -161,3 +172,10 @@ def _lines(report: ExportCheck, both: SideBySide | None) -> list[str]:
 def _draw(both: SideBySide, path: Path) -> None:
     plot = plotting()
     plot.save(plot.divergence(both.floating, both.fixed, "float (+) and fixed point (x)"), path)
+
+
+def _draw_map(report: ExportCheck, board: str, network: str, path: Path) -> None:
+    plot = plotting()
+    from spikecore.plot_board import board_figure
+
+    plot.save(board_figure(report, board, f"{network} on {report.board}"), path)

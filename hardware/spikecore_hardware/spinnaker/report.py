@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,10 +17,16 @@ from spikecore.network import Network
 from spikecore.quantities import Hz, Quantity, magnitude
 from spikecore.results import Comparison, Result
 from spikecore.simulate import run
-from spikecore_hardware.board import Board, load_board
+from spikecore_hardware.board import load_board
 from spikecore_hardware.spinnaker.backend import SpinnakerBackend
 from spikecore_hardware.spinnaker.limits import SpinnakerCapabilities
 from spikecore_hardware.spinnaker.mapping import PopulationMap, map_populations
+from spikecore_hardware.spinnaker.placement import (
+    CoreBlock,
+    board_cores,
+    lay_blocks,
+    most_routing_entries,
+)
 from spikecore_hardware.spinnaker.scaling import quantise, weight_step
 
 __all__ = [
@@ -75,13 +80,14 @@ class ProjectionCheck:
 
 @dataclass(frozen=True)
 class PopulationCheck:
-    """How one population lies on cores; memory in bytes, an estimate."""
+    """How one population lies on cores; memory of a core in bytes, an estimate."""
 
     name: str
     neurons: int
     cores: int
     neurons_per_core: int
     dtcm_bytes: int
+    sdram_bytes: int
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,10 @@ class ExportCheck:
     board : str
     cores, board_cores : int
         Cores for neurons, inputs and delay extensions; cores of one board.
+    blocks : tuple of CoreBlock
+        These cores, and where they would lie.
+    routing_entries : int
+        Entries that a router needs, at most.
     refused : tuple of str
         Why the board cannot run it as it is.
     """
@@ -100,18 +110,25 @@ class ExportCheck:
     board: str
     cores: int
     board_cores: int
+    blocks: tuple[CoreBlock, ...]
+    routing_entries: int
     populations: tuple[PopulationCheck, ...]
     projections: tuple[ProjectionCheck, ...]
     refused: tuple[str, ...]
 
     @property
     def boards(self) -> int:
-        """Number of boards needed, at least."""
-        return -(-self.cores // self.board_cores)
+        """Number of boards needed, about."""
+        return 1 + max((share.board for block in self.blocks for share in block.chips), default=0)
+
+    @property
+    def chips(self) -> int:
+        """Number of chips needed, about."""
+        return len({(s.board, s.x, s.y) for block in self.blocks for s in block.chips})
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values."""
-        return asdict(self) | {"boards": self.boards}
+        return asdict(self) | {"boards": self.boards, "chips": self.chips}
 
 
 def check_export(
@@ -158,11 +175,15 @@ def check_export(
                 fix="use LIF",
             )
     maps = map_populations(lowered, described.core)
+    blocks = lay_blocks(lowered, maps, described)
+    memory = {block.name: block.sdram_bytes for block in blocks if block.kind == "neurons"}
     capabilities: SpinnakerCapabilities = SpinnakerBackend().capabilities(Options())
     return ExportCheck(
         board=described.name,
-        cores=_cores(lowered, maps),
-        board_cores=_board_cores(described),
+        cores=sum(block.cores for block in blocks),
+        board_cores=board_cores(described),
+        blocks=blocks,
+        routing_entries=most_routing_entries(blocks),
         populations=tuple(
             PopulationCheck(
                 m.lowered.name,
@@ -170,6 +191,7 @@ def check_export(
                 m.layout.cores,
                 m.layout.neurons,
                 m.layout.dtcm_bytes,
+                memory[m.lowered.name],
             )
             for m in maps
         ),
@@ -178,23 +200,6 @@ def check_export(
         ),
         refused=tuple(capabilities.refusals(lowered, Options())),
     )
-
-
-def _board_cores(board: Board) -> int:
-    gatherer = 1  # the tool chain keeps one more core on the chip with the network socket
-    return int(board.machine["chips"] * board.machine["application_cores"]) - gatherer
-
-
-def _cores(lowered: Lowered, maps: Sequence[PopulationMap]) -> int:
-    own = dict.fromkeys((start for start, _ in lowered.groups.values()), 1)
-    own |= {m.lowered.start: m.layout.cores for m in maps}
-    extended = {
-        c.source_start
-        for m in maps
-        for c in m.incoming
-        if int(c.delay.max(initial=0)) > m.layout.slots
-    }
-    return sum(own.values()) + sum(own[start] for start in extended)
 
 
 def _projection(c: LoweredProjection, m: PopulationMap, load: float) -> ProjectionCheck:
