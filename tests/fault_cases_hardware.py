@@ -29,11 +29,26 @@ from spikecore import (
     run,
 )
 from spikecore.cli.export import load_network
+from spikecore.memory import (
+    CA3Shape,
+    ContentMemory,
+    Flags,
+    Presentation,
+    recall_session,
+    session_network,
+)
+from spikecore.motifs import DelayKernel, board_network, unrolled
 from spikecore.units import Port
 from spikecore_hardware.spinnaker.report import check_export
 
 UNIT = LIF(step="spinnaker")
 RULE = PairSTDP(w_max=6 * nA)
+SHAPE = CA3Shape(2, 3, "board")
+
+
+def kernel(gamma=0.0):
+    """Return a kernel of one class that has evidence without any event."""
+    return DelayKernel(np.ones((1, 1, 1, 1, 1)), np.ones(1), "signed", gamma)
 
 
 def refuse(*projections, unit=UNIT, dt=1.0, sizes=(4, 4), **options):
@@ -136,6 +151,20 @@ FAULTS = {
         "several of these at once": lambda: refuse(
             Projection("in", "n", OneToOne(), -1 * nA, 20000 * ms)
         ),
+    },
+    "Networks for a board": {
+        "a kernel with a normalisation": lambda: unrolled(kernel(gamma=0.5), 8, 8),
+        "a region without pixels": lambda: unrolled(kernel(), 0, 8),
+        "detectors that need no spikes": lambda: board_network(unrolled(kernel(), 2, 2)),
+        "a presentation of nothing": lambda: session_network(SHAPE, [Presentation()]),
+        "a cue that the memory does not have": lambda: session_network(
+            SHAPE, [Presentation(cue=0), Presentation(cue=2)]
+        ),
+        "a bit that it does not have": lambda: session_network(SHAPE, [Presentation(bits=(1, 3))]),
+        "contents of another size": lambda: session_network(
+            SHAPE, [Presentation(cue=0)], forward=np.zeros((3, 2))
+        ),
+        "a memory that holds nothing": lambda: recall_session(ContentMemory(Flags(("a", "b")))),
     },
     "Checking an export": {
         "a network without its name": lambda: load_network("model.py"),

@@ -317,6 +317,22 @@ class ContentMemory:
         """Return the latest changes, newest first; empty for a memory without a file."""
         return [] if self.file is None else self.file.history(limit)
 
+    def contents(self) -> tuple[FloatArray, FloatArray, dict[str, int]]:
+        """Return what the network holds, e.g. to export it.
+
+        Returns
+        -------
+        forward : ndarray of float64, shape (cues, bits)
+            Weights cue -> content, nA.
+        backward : ndarray of float64, shape (bits, cues)
+            Weights content -> cue, nA.
+        numbers : dict of str to int
+            The neuron of each cue in use, oldest first.
+        """
+        with self._reading("contents"):
+            device = self._device()
+            return device.forward, device.backward, dict(self._names)
+
     # -- inside -------------------------------------------------------------------------
 
     def _device(self) -> CA3Memory:
