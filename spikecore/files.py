@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import stat
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,14 @@ import numpy.typing as npt
 
 from spikecore.errors import FileRefused
 
-__all__ = ["atomic_write", "check_writable", "read_archive", "write_archive"]
+__all__ = [
+    "atomic_folder",
+    "atomic_write",
+    "check_folder",
+    "check_writable",
+    "read_archive",
+    "write_archive",
+]
 
 
 @contextmanager
@@ -51,6 +59,69 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         ) from error
     finally:
         name.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str], *, force: bool = False) -> Iterator[Path]:
+    """Open a temporary folder that becomes ``path`` only if the block succeeds.
+
+    Parameters
+    ----------
+    path : path
+        The folder to make.
+    force : bool
+        Replace a folder that holds something; it stays as it is if anything goes wrong.
+
+    Raises
+    ------
+    FileRefused
+        As :func:`check_folder`, or if the disk is full.
+    """
+    target = Path(path)
+    check_folder(target, force=force)
+    token = secrets.token_hex(8)
+    new, old = (target.with_name(f".{target.name}.{token}.{which}") for which in ("new", "old"))
+    try:
+        new.mkdir()
+        yield new
+        if target.exists():
+            target.rename(old)
+        new.rename(target)
+    except OSError as error:
+        if old.exists() and not target.exists():
+            old.rename(target)
+        raise FileRefused(
+            str(target),
+            f"could not be written: {error.strerror}",
+            fix="free some space or choose another folder; "
+            "a folder that was there before is unchanged",
+        ) from error
+    finally:
+        for leftover in (new, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def check_folder(path: str | os.PathLike[str], *, force: bool = False) -> None:
+    """Raise before long work if a folder ``path`` could not be made at its end.
+
+    Raises
+    ------
+    FileRefused
+        If ``path`` is a file, or holds something and ``force`` is not given, or the folder
+        around it is missing or read-only.
+    """
+    target = Path(path)
+    if target.exists() and not target.is_dir():
+        raise FileRefused(str(target), "is a file", fix="name a folder")
+    around = target.absolute().parent
+    if not around.is_dir():
+        raise FileRefused(str(target), f"the folder {around} does not exist", fix="create it first")
+    if not os.access(around, os.W_OK):
+        raise FileRefused(str(target), f"{around} is not writable", fix="choose another folder")
+    if target.is_dir() and any(target.iterdir()) and not force:
+        raise FileRefused(
+            str(target), "is not empty", fix="choose another folder, or --force to replace it"
+        )
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:

@@ -28,7 +28,7 @@ from spikecore import (
     nA,
     run,
 )
-from spikecore.cli.export import load_network
+from spikecore.cli.network_file import load_network
 from spikecore.memory import (
     CA3Shape,
     ContentMemory,

@@ -31,7 +31,7 @@ from spikecore.events import Spikes
 from spikecore.plot import PALE
 from spikecore.plot_board import board_figure
 from spikecore_hardware.board import load_board
-from spikecore_hardware.spinnaker import report
+from spikecore_hardware.spike_distance import van_rossum
 from spikecore_hardware.spinnaker.placement import board_cores, chip_places
 from spikecore_hardware.spinnaker.report import check_export, compare_with_float
 
@@ -176,7 +176,8 @@ def result_of(times):
     ],
 )
 def test_distance_of_van_rossum(one, other, expected):
-    found = report._distance(result_of(one), result_of(other), "n", 1)
+    pair = (result_of(train).spikes["n"] for train in (one, other))
+    found = van_rossum(*pair, size=1, ticks=200)
     assert found == pytest.approx(expected)
 
 

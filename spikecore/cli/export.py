@@ -1,17 +1,17 @@
-"""``spikecore export``: what a neuromorphic board would make of a network."""
+"""``spikecore export``: networks for other simulators and boards."""
 
 from __future__ import annotations
 
-import runpy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from spikecore.cli.common import Output, output_options, plotting
-from spikecore.errors import FileRefused, InvalidInput, UnknownName
+from spikecore.cli.export_compare import compare_command
+from spikecore.cli.export_pynn import pynn_command
+from spikecore.cli.network_file import load_network
 from spikecore.files import check_writable
-from spikecore.network import Network
 from spikecore.quantities import Hz, ms
 
 if TYPE_CHECKING:
@@ -24,7 +24,11 @@ REFUSED = 5
 
 @click.group("export")
 def command() -> None:
-    """Check networks for neuromorphic boards."""
+    """Take networks to other simulators and neuromorphic boards."""
+
+
+command.add_command(pynn_command)
+command.add_command(compare_command)
 
 
 @command.command("check")
@@ -77,47 +81,6 @@ def check_command(
     output.answer("\n".join(_lines(report, both)), data)
     if report.refused:
         ctx.exit(REFUSED)
-
-
-def load_network(place: str) -> Network:
-    """Return the network called NAME in a Python file, given FILE.py:NAME.
-
-    Raises
-    ------
-    FileRefused
-        If the file does not exist or cannot be run.
-    UnknownName
-        If it defines no such name.
-    InvalidInput
-        If that is not a network, or no name is given.
-    """
-    file, _, name = place.rpartition(":")
-    if not file:
-        raise InvalidInput("NETWORK", "must be FILE.py:NAME", got=place, fix="e.g. model.py:net")
-    if not Path(file).is_file():
-        raise FileRefused(file, "does not exist", fix="check the path")
-    try:
-        names = runpy.run_path(file)
-    except Exception as error:
-        raise FileRefused(
-            file,
-            "cannot be run",
-            got=f"{type(error).__name__}: {error}",
-            fix=f"python {file} shows where",
-        ) from error
-    if name not in names:
-        raise UnknownName(file, name, [n for n in names if not n.startswith("_")])
-    found = names[name]
-    if callable(found):
-        found = found()
-    if not isinstance(found, Network):
-        raise InvalidInput(
-            place,
-            "must be a Network",
-            got=type(found).__name__,
-            fix="name a Network, or a function that makes one",
-        )
-    return found
 
 
 def _tables(report: ExportCheck, output: Output) -> None:

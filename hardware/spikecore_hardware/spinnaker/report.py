@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +17,7 @@ from spikecore.quantities import Hz, Quantity, magnitude
 from spikecore.results import Comparison, Result
 from spikecore.simulate import run
 from spikecore_hardware.board import load_board
+from spikecore_hardware.spike_distance import van_rossum
 from spikecore_hardware.spinnaker.backend import SpinnakerBackend
 from spikecore_hardware.spinnaker.limits import SpinnakerCapabilities
 from spikecore_hardware.spinnaker.mapping import PopulationMap, map_populations
@@ -40,7 +40,6 @@ __all__ = [
 
 _LARGEST_SUM = 0xFFFF
 _SIGMAS = 5.0
-_DISTANCE_TAU = 10.0  # ms
 _TOOL_CHAIN_RATE = 30.0 * Hz
 
 
@@ -305,18 +304,10 @@ def compare_with_float(
             )
             for name, size in sizes.items()
         },
-        distance={name: _distance(floating, fixed, name, size) for name, size in sizes.items()},
+        distance={
+            name: van_rossum(
+                floating.spikes[name], fixed.spikes[name], size=size, ticks=fixed.ticks
+            )
+            for name, size in sizes.items()
+        },
     )
-
-
-def _distance(one: Result, other: Result, name: str, size: int) -> float:
-    fade = math.exp(-one.dt / _DISTANCE_TAU)
-    apart, total = np.zeros(size), 0.0
-    for t in range(one.ticks):
-        apart *= fade
-        for result, sign in ((one, 1.0), (other, -1.0)):
-            np.add.at(apart, result.spikes[name].between(t, t + 1).neurons, sign)
-        total += float(apart @ apart)
-    # What is left after the end, and the sum made an integral: one spike gives exactly 0.5.
-    total += float(apart @ apart) * fade**2 / (1.0 - fade**2)
-    return total / size * (1.0 - fade**2) / 2.0

@@ -1,0 +1,1 @@
+"""Networks as self-contained scripts for PyNN: NEST, brian2, sPyNNaker."""

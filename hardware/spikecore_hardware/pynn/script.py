@@ -1,0 +1,276 @@
+"""Run the network in this folder on a simulator, through PyNN.
+
+    python run.py nest --threads 2
+    python run.py brian2
+    python run.py spinnaker
+
+Needs PyNN, numpy and the simulator. Reads network.json and arrays.npz, which lie beside it, and
+writes result-SIMULATOR.npz. README.txt says what differs between the simulators.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+from importlib import metadata
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FORMAT = "spikecore-pynn-result-1"
+MODULES = {"nest": "pyNN.nest", "brian2": "pyNN.brian2", "spinnaker": "pyNN.spiNNaker"}
+PACKAGES = {"nest": "nest-simulator", "brian2": "brian2", "spinnaker": "sPyNNaker"}
+RECEPTORS = {"exc": "excitatory", "inh": "inhibitory"}
+
+# PyNN's own equations for brian2, with their parameters marked as constant (without that, brian2
+# integrates by forward Euler) and with tau_syn_i in the inhibitory alpha current.
+MEMBRANE = """
+    dv/dt = (v_rest - v)/tau_m + (i_syn + i_offset + i_inj)/c_m : volt (unless refractory)
+    tau_m : second (constant)
+    c_m : farad (constant)
+    v_rest : volt (constant)
+    i_offset : amp (constant)
+    i_inj : amp (constant)
+"""
+CURRENTS = {
+    "IF_curr_exp": """
+    die/dt = -ie/tau_syn_e : amp
+    dii/dt = -ii/tau_syn_i : amp
+    i_syn = ie + ii : amp
+    tau_syn_e : second (constant)
+    tau_syn_i : second (constant)
+""",
+    "IF_curr_alpha": """
+    die/dt = (2.718281828459045*ye - ie)/tau_syn_e : amp
+    dye/dt = -ye/tau_syn_e : amp
+    dii/dt = (2.718281828459045*yi - ii)/tau_syn_i : amp
+    dyi/dt = -yi/tau_syn_i : amp
+    i_syn = ie + ii : amp
+    tau_syn_e : second (constant)
+    tau_syn_i : second (constant)
+""",
+}
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+class Run:
+    """One run of the network on one simulator."""
+
+    def __init__(self, name: str, folder: Path, threads: int) -> None:
+        self.name, self.folder = name, folder
+        self.network = json.loads((folder / "network.json").read_text())
+        with np.load(folder / "arrays.npz", allow_pickle=False) as archive:
+            self.arrays: Arrays = dict(archive)
+        if name not in self.network["targets"]:
+            reasons = self.network["refused"].get(name, ["it was not exported for it"])
+            sys.exit("\n".join([f"{name} cannot run this network:", *map(str, reasons)]))
+        self.target = self.network["targets"][name]
+        self.dt = self.network["dt"]
+        self.sim = importlib.import_module(MODULES[name])
+        self.set_up(threads)
+        self.groups: dict[str, Any] = {}
+        for number, given in enumerate(self.network["inputs"]):
+            self.groups[given["name"]] = self.spike_source(number, given)
+        for number, given in enumerate(self.network["populations"]):
+            self.groups[given["name"]] = self.population(number, given)
+        self.projections = {
+            given["name"]: self.projection(number, given)
+            for number, given in enumerate(self.network["projections"])
+            if self.arrays[f"projection{number}_pre"].size
+        }
+
+    def set_up(self, threads: int) -> None:
+        """Start the simulator."""
+        longest = self.dt * (self.network["longest_delay"] + 2)
+        options: dict[str, Any] = {"timestep": self.dt}
+        if self.name == "nest":
+            options |= {"min_delay": self.dt, "max_delay": max(longest, 10.0)}
+            options |= {"spike_precision": "on_grid", "threads": threads}
+        elif self.name == "brian2":
+            options |= {"min_delay": self.dt, "max_delay": longest}
+            brian2 = importlib.import_module("brian2")
+            brian2.defaultclock.dt = self.dt * brian2.ms  # its spike sources go by this clock
+        self.sim.setup(**options)
+
+    def spike_source(self, number: int, given: dict[str, Any]) -> Any:
+        """Make spike sources that replay the drawn and given spikes of an input."""
+        ticks = self.arrays[f"input{number}_ticks"] + self.target["inputs"][given["name"]]
+        neurons = self.arrays[f"input{number}_neurons"]
+        order = np.lexsort((ticks, neurons))
+        times = ticks[order] * self.dt
+        if self.name == "nest":  # it rounds up: a rounding error would cost a tick
+            times -= self.dt / 4
+        ends = np.searchsorted(neurons[order], np.arange(given["size"] + 1))
+        trains = [times[a:b].tolist() for a, b in pairwise(ends)]
+        cells = self.sim.SpikeSourceArray(spike_times=trains)
+        return self.sim.Population(given["size"], cells, label=given["name"])
+
+    def population(self, number: int, given: dict[str, Any]) -> Any:
+        """Make neurons, with their parameters and initial potentials."""
+        values = {name: self.arrays[key] for name, key in given["parameters"].items()}
+        refractory = self.arrays[f"population{number}_refractory"]
+        values["tau_refrac"] = (refractory + self.target["refractory"]) * self.dt
+        model = getattr(self.sim, given["cell"])
+        if self.name == "nest" and given["cell"] == "IF_curr_delta":
+            # PyNN 0.13 has forgotten it here, and would leave initial potentials as they are.
+            model.variable_map, model.scale_factors = {"v": "V_m"}, {"v": 1}
+        if self.name == "brian2":
+            brian2 = importlib.import_module("brian2")
+            synapses = CURRENTS.get(given["cell"], "i_syn = 0*amp : amp")
+            model.eqs = brian2.Equations(MEMBRANE + synapses)
+            for tau in ("tau_syn_E", "tau_syn_I"):
+                if tau in values:
+                    values[tau] = apart(values[tau], values["tau_m"])
+        plain = {n: float(v[0]) if v.size == 1 else v.tolist() for n, v in values.items()}
+        cells = self.sim.Population(
+            given["size"],
+            model(**plain),
+            label=given["name"],
+            **self.target["options"].get(given["name"], {}),
+        )
+        initial = self.arrays[self.target["initial"][given["name"]]]
+        cells.initialize(v=float(initial[0]) if initial.size == 1 else initial)
+        if self.name == "brian2":  # it fires above the threshold, the others at the threshold
+            group = cells.brian2_group
+            group.v_thresh_ = np.nextafter(group.v_thresh_[:], -np.inf)
+        cells.record("spikes")
+        return cells
+
+    def projection(self, number: int, given: dict[str, Any]) -> Any:
+        """Make the synapses of a projection, one by one."""
+        part = {n: self.arrays[f"projection{number}_{n}"] for n in ("pre", "post", "delay")}
+        weight = self.arrays[f"projection{number}_weight"]
+        ticks = np.maximum(
+            part["delay"].astype(np.int64) + self.target["delays"][given["name"]],
+            self.target["shortest"],
+        )
+        if given["port"] == "inh":
+            weight = -weight  # PyNN's sign for synapses that are no conductances
+        columns = np.broadcast_arrays(part["pre"], part["post"], weight, ticks * self.dt)
+        made = self.sim.Projection(
+            self.groups[given["source"]],
+            self.groups[given["target"]],
+            self.sim.FromListConnector(np.stack(columns, axis=1)),
+            synapse_type=self.synapse(given["rule"]),
+            receptor_type=RECEPTORS[given["port"]],
+            label=given["name"],
+        )
+        if self.name == "brian2":
+            self.line_up(made, given, ticks, np.broadcast_to(part["delay"], columns[0].shape))
+        return made
+
+    def line_up(
+        self,
+        made: Any,
+        given: dict[str, Any],
+        ticks: npt.NDArray[np.int64],
+        delay: npt.NDArray[Any],
+    ) -> None:
+        """Place what synapses do within brian2's time step."""
+        synapses = made._brian2_synapses[0][0]
+        if given["delta"]:  # what arrives counts for the threshold test of its tick
+            synapses.pre.when = "before_thresholds"
+        if given["rule"] is None:
+            return
+        # PyNN lets a pre spike act when it arrives. So post spikes wait as long, and where the
+        # delay counts as dendritic, once more.
+        dendritic = given["rule"]["post_delay"] == "dendritic"
+        wait = np.broadcast_to(ticks, delay.shape) + dendritic * delay
+        spread = np.zeros((made.pre.size, made.post.size))
+        number = self.network["projections"].index(given)
+        pre, post = (self.arrays[f"projection{number}_{end}"] for end in ("pre", "post"))
+        spread[pre, post] = wait
+        brian2 = importlib.import_module("brian2")
+        synapses.post.delay = spread[synapses.i[:], synapses.j[:]] * self.dt * brian2.ms
+        first = given["rule"]["coincidence"] == "potentiate"
+        synapses.pre.order, synapses.post.order = (-1, 1) if first else (1, -1)
+
+    def synapse(self, rule: dict[str, Any] | None) -> Any:
+        """Make the type of a synapse."""
+        if rule is None:
+            return self.sim.StaticSynapse()
+        # sPyNNaker takes amplitudes as they are, the others as fractions of w_max.
+        unit = 1.0 if self.name == "spinnaker" else rule["w_max"]
+        timing = self.sim.SpikePairRule(
+            tau_plus=rule["tau_plus"],
+            tau_minus=rule["tau_minus"],
+            A_plus=rule["A_plus"] / unit,
+            A_minus=rule["A_minus"] / unit,
+        )
+        dependence = getattr(self.sim, rule["dependence"])
+        weights = dependence(w_min=rule["w_min"], w_max=rule["w_max"])
+        dendritic = rule["post_delay"] == "dendritic"
+        where: dict[str, Any] = {
+            "nest": {"dendritic_delay_fraction": 1.0},
+            "brian2": {"dendritic_delay_fraction": 0.0},
+            "spinnaker": {"backprop_delay": dendritic},
+        }[self.name]
+        return self.sim.STDPMechanism(timing_dependence=timing, weight_dependence=weights, **where)
+
+    def go(self) -> Arrays:
+        """Run, and return the spikes of each population in ticks."""
+        first = self.target["first"]
+        self.sim.run((self.network["ticks"] + first) * self.dt)
+        found: Arrays = {}
+        for number, given in enumerate(self.network["populations"]):
+            trains = self.groups[given["name"]].get_data("spikes").segments[0].spiketrains
+            times = [np.asarray(train.rescale("ms").magnitude) for train in trains]
+            neurons = np.repeat(np.arange(len(times)), [t.size for t in times])
+            ticks = np.rint(np.concatenate([np.empty(0), *times]) / self.dt).astype(np.int64)
+            ticks -= first
+            inside = ticks < self.network["ticks"]
+            order = np.lexsort((neurons[inside], ticks[inside]))
+            found[f"s{number}t"] = ticks[inside][order]
+            found[f"s{number}n"] = neurons[inside][order].astype(np.int64)
+        return found
+
+    def save(self, spikes: Arrays, path: Path) -> None:
+        """Write the result; under MPI, once."""
+        if self.sim.rank() != 0:
+            return
+        header = {
+            "format": FORMAT,
+            "arrays": sorted(spikes),
+            "populations": [given["name"] for given in self.network["populations"]],
+            "sizes": [given["size"] for given in self.network["populations"]],
+            "simulator": self.name,
+            "versions": {n: metadata.version(n) for n in ("PyNN", PACKAGES[self.name], "numpy")},
+            "dt": self.dt,
+            "ticks": self.network["ticks"],
+            "hash": self.network["hash"],
+            "seed": self.network["seed"],
+        }
+        arrays: dict[str, Any] = {"meta": np.array(json.dumps(header)), **spikes}
+        np.savez_compressed(path, **arrays)
+
+
+def apart(tau: npt.NDArray[Any], tau_m: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return ``tau``, a little longer where brian2 would divide by its difference to tau_m."""
+    tau, tau_m = np.broadcast_arrays(tau, tau_m)
+    return np.where(np.isclose(tau, tau_m, rtol=1e-5, atol=0.0), tau_m * (1.0 + 1e-5), tau)
+
+
+def main() -> None:
+    """Run the network on the simulator that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("simulator", choices=MODULES)
+    parser.add_argument("--threads", type=int, default=1, help="of NEST")
+    parser.add_argument("--output", type=Path, help="default: result-SIMULATOR.npz, beside run.py")
+    given = parser.parse_args()
+    folder = Path(__file__).resolve().parent
+    run = Run(given.simulator, folder, given.threads)
+    spikes = run.go()
+    path = given.output or folder / f"result-{given.simulator}.npz"
+    run.save(spikes, path)
+    run.sim.end()
+    print(f"{sum(v.size for k, v in spikes.items() if k.endswith('t'))} spikes, in {path}")
+
+
+if __name__ == "__main__":
+    main()
