@@ -10,6 +10,7 @@ import click
 from spikecore.cli.common import Output, output_options, plotting
 from spikecore.cli.export_compare import compare_command
 from spikecore.cli.export_pynn import pynn_command
+from spikecore.cli.export_spinnaker import spinnaker_command
 from spikecore.cli.network_file import load_network
 from spikecore.files import check_writable
 from spikecore.quantities import Hz, ms
@@ -28,6 +29,7 @@ def command() -> None:
 
 
 command.add_command(pynn_command)
+command.add_command(spinnaker_command)
 command.add_command(compare_command)
 
 

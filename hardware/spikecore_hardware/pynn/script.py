@@ -6,6 +6,9 @@
 
 Needs PyNN, numpy and the simulator. Reads network.json and arrays.npz, which lie beside it, and
 writes result-SIMULATOR.npz. README.txt says what differs between the simulators.
+
+The virtual board of sPyNNaker maps a network but runs nothing. There the script writes
+mapped-spinnaker.npz, with the synapses as they would be loaded.
 """
 
 from __future__ import annotations
@@ -230,23 +233,53 @@ class Run:
             found[f"s{number}n"] = neurons[inside][order].astype(np.int64)
         return found
 
+    def virtual(self) -> bool:
+        """Return whether this is a board that does not exist, where no neuron has run."""
+        if self.name != "spinnaker":
+            return False
+        settings = importlib.import_module("spinn_utilities.config_holder")
+        return bool(settings.get_config_bool("Machine", "virtual_board"))
+
+    def synapses(self) -> Arrays:
+        """Return pre, post, delay (ticks) and weight of all synapses that a board may change.
+
+        Of a virtual board, of all. Sorted.
+        """
+        found: Arrays = {}
+        for number, given in enumerate(self.network["projections"]):
+            wanted = given["rule"] is not None or self.virtual()
+            if given["name"] not in self.projections or not wanted:
+                continue
+            rows = self.projections[given["name"]].get(["delay", "weight"], format="list")
+            columns = np.array([tuple(row) for row in rows], np.float64).reshape(-1, 4)
+            columns[:, 2] = np.rint(columns[:, 2] / self.dt)
+            found[f"p{number}"] = columns[np.lexsort(columns.T[::-1])]
+        return found
+
     def save(self, spikes: Arrays, path: Path) -> None:
         """Write the result; under MPI, once."""
         if self.sim.rank() != 0:
             return
+        synapses = self.synapses() if self.name == "spinnaker" else {}
         header = {
             "format": FORMAT,
-            "arrays": sorted(spikes),
+            "arrays": sorted([*spikes, *synapses]),
             "populations": [given["name"] for given in self.network["populations"]],
             "sizes": [given["size"] for given in self.network["populations"]],
             "simulator": self.name,
+            "virtual": self.virtual(),
+            "projections": {
+                given["name"]: f"p{number}"
+                for number, given in enumerate(self.network["projections"])
+                if f"p{number}" in synapses
+            },
             "versions": {n: metadata.version(n) for n in ("PyNN", PACKAGES[self.name], "numpy")},
             "dt": self.dt,
             "ticks": self.network["ticks"],
             "hash": self.network["hash"],
             "seed": self.network["seed"],
         }
-        arrays: dict[str, Any] = {"meta": np.array(json.dumps(header)), **spikes}
+        arrays: dict[str, Any] = {"meta": np.array(json.dumps(header)), **spikes, **synapses}
         np.savez_compressed(path, **arrays)
 
 
@@ -266,10 +299,14 @@ def main() -> None:
     folder = Path(__file__).resolve().parent
     run = Run(given.simulator, folder, given.threads)
     spikes = run.go()
-    path = given.output or folder / f"result-{given.simulator}.npz"
+    kind = "mapped" if run.virtual() else "result"
+    path = given.output or folder / f"{kind}-{given.simulator}.npz"
     run.save(spikes, path)
     run.sim.end()
-    print(f"{sum(v.size for k, v in spikes.items() if k.endswith('t'))} spikes, in {path}")
+    count = f"{sum(v.size for k, v in spikes.items() if k.endswith('t'))} spikes"
+    if run.virtual():
+        count = "mapped on a virtual board, where nothing runs: no spikes, but the synapses"
+    print(f"{count}, in {path}")
 
 
 if __name__ == "__main__":
