@@ -156,10 +156,14 @@ class Run:
         if given["port"] == "inh":
             weight = -weight  # PyNN's sign for synapses that are no conductances
         columns = np.broadcast_arrays(part["pre"], part["post"], weight, ticks * self.dt)
+        synapses = np.stack(columns, axis=1)
+        if self.name == "spinnaker":
+            # Version 7.4 miscounts how many synapses a source has on a core unless they are sorted.
+            synapses = synapses[np.lexsort(synapses.T[1::-1])]
         made = self.sim.Projection(
             self.groups[given["source"]],
             self.groups[given["target"]],
-            self.sim.FromListConnector(np.stack(columns, axis=1)),
+            self.sim.FromListConnector(synapses),
             synapse_type=self.synapse(given["rule"]),
             receptor_type=RECEPTORS[given["port"]],
             label=given["name"],
