@@ -89,12 +89,13 @@ def _tables(report: ExportCheck, output: Output) -> None:
     output.table(
         f"{report.board}: {report.cores} of {report.board_cores} cores, {report.chips} chip(s), "
         f"at most {report.routing_entries} routing entries",
-        ["population", "neurons", "cores", "per core", "local memory", "chip's memory"],
+        ["population", "neurons", "cores", "per core", "local memory", "chip's memory", "work"],
         [
             [
                 p.name,
                 *map(str, (p.neurons, p.cores, p.neurons_per_core)),
                 *(f"{value} B" for value in (p.dtcm_bytes, p.sdram_bytes)),
+                f"{p.work:.0%}",
             ]
             for p in report.populations
         ],
@@ -122,6 +123,16 @@ def _lines(report: ExportCheck, both: SideBySide | None) -> list[str]:
         f"may saturate: {p.name} ({p.load:.0%} of 16 bits)"
         for p in report.projections
         if p.load > 1
+    ]
+    lines += [
+        f"may fall behind: {p.name} ({p.work:.0%} of the synaptic events planned for a core)"
+        for p in report.populations
+        if p.work > 1
+    ]
+    lines += [
+        f"may come late: {i.name} ({i.at_once} spikes in one tick, planned are up to {i.limit})"
+        for i in report.inputs
+        if i.at_once > i.limit
     ]
     if both is not None:
         lines.append(f"mirror against event: {both.comparison}")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikecore.errors import InvalidInput
+from spikecore.errors import CapabilityRefused, InvalidInput
 from spikecore.files import check_folder
 from spikecore.network import Network
 from spikecore.quantities import Quantity
@@ -36,6 +36,7 @@ version = {version}
 
 [Reports]
 write_network_graph = False
+max_reports_kept = 10
 """
 _REAL = """\
 # For sPyNNaker: run on a board in your network.
@@ -50,6 +51,7 @@ version = {version}
 
 [Reports]
 write_network_graph = False
+max_reports_kept = 10
 """
 _STEPS = """\
 For a SpiNNaker board
@@ -113,6 +115,8 @@ def export_spinnaker(
     """
     check_folder(folder, force=force)
     checked = check_export(network, board=board, seed=seed)
+    if checked.refused:
+        raise CapabilityRefused("spinnaker", list(checked.refused))
     version = _VERSIONS[board]
     texts = {
         "virtual.cfg": _VIRTUAL.format(version=version),

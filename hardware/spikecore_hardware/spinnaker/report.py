@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,12 +12,12 @@ import numpy.typing as npt
 from spikecore.backends.lowering import Lowered, LoweredProjection, lower
 from spikecore.backends.protocol import Options
 from spikecore.errors import InvalidInput
-from spikecore.inputs import Poisson
+from spikecore.inputs import BoundInput, Poisson, Train
 from spikecore.network import Network
 from spikecore.quantities import Hz, Quantity, magnitude
 from spikecore.results import Comparison, Result
 from spikecore.simulate import run
-from spikecore_hardware.board import load_board
+from spikecore_hardware.board import CoreLimits, load_board
 from spikecore_hardware.spike_distance import van_rossum
 from spikecore_hardware.spinnaker.backend import SpinnakerBackend
 from spikecore_hardware.spinnaker.limits import SpinnakerCapabilities
@@ -31,6 +32,7 @@ from spikecore_hardware.spinnaker.scaling import quantise, weight_step
 
 __all__ = [
     "ExportCheck",
+    "InputCheck",
     "PopulationCheck",
     "ProjectionCheck",
     "SideBySide",
@@ -79,7 +81,18 @@ class ProjectionCheck:
 
 @dataclass(frozen=True)
 class PopulationCheck:
-    """How one population lies on cores; memory of a core in bytes, an estimate."""
+    """How one population lies on cores.
+
+    Attributes
+    ----------
+    name : str
+    neurons, cores, neurons_per_core : int
+    dtcm_bytes, sdram_bytes : int
+        Local memory and share of the chip's memory that a core needs, an estimate.
+    work : float
+        Synaptic events of the busiest core at the stated rates, as a share of what the tool
+        chain plans for a core; above 1 ticks may overrun.
+    """
 
     name: str
     neurons: int
@@ -87,6 +100,24 @@ class PopulationCheck:
     neurons_per_core: int
     dtcm_bytes: int
     sdram_bytes: int
+    work: float
+
+
+@dataclass(frozen=True)
+class InputCheck:
+    """An input.
+
+    Attributes
+    ----------
+    name : str
+    at_once, limit : int
+        Spikes in its fullest tick (of Poisson spikes: mean and five standard deviations), and
+        above how many packets may come late.
+    """
+
+    name: str
+    at_once: int
+    limit: int
 
 
 @dataclass(frozen=True)
@@ -111,6 +142,7 @@ class ExportCheck:
     board_cores: int
     blocks: tuple[CoreBlock, ...]
     routing_entries: int
+    inputs: tuple[InputCheck, ...]
     populations: tuple[PopulationCheck, ...]
     projections: tuple[ProjectionCheck, ...]
     refused: tuple[str, ...]
@@ -183,6 +215,7 @@ def check_export(
         board_cores=board_cores(described),
         blocks=blocks,
         routing_entries=most_routing_entries(blocks),
+        inputs=tuple(_input(bound, lowered.dt, described.core) for bound in lowered.inputs),
         populations=tuple(
             PopulationCheck(
                 m.lowered.name,
@@ -191,6 +224,7 @@ def check_export(
                 m.layout.neurons,
                 m.layout.dtcm_bytes,
                 memory[m.lowered.name],
+                _work(m, lowered, hertz, described.core),
             )
             for m in maps
         ),
@@ -199,6 +233,28 @@ def check_export(
         ),
         refused=tuple(capabilities.refusals(lowered, Options())),
     )
+
+
+def _input(bound: BoundInput, dt: float, limits: CoreLimits) -> InputCheck:
+    source, most = bound.input.source, 0
+    if isinstance(source, Train):
+        ticks = np.rint(np.asarray(source.times.value) / dt)
+        most = int(np.unique(ticks, return_counts=True)[1].max(initial=0))
+    elif isinstance(source, Poisson):
+        rates = np.broadcast_to(np.asarray(source.rate.value), (bound.input.size,))
+        mean = float(rates.sum()) * dt * 1e-3
+        most = min(bound.input.size, math.ceil(mean + _SIGMAS * math.sqrt(mean)))
+    return InputCheck(bound.input.name, most, limits.spikes_at_once)
+
+
+def _work(m: PopulationMap, lowered: Lowered, hertz: float, limits: CoreLimits) -> float:
+    """Return the synaptic events of the busiest core as a share of what is planned for one."""
+    share = np.zeros(m.layout.cores)
+    for p in m.incoming:
+        planned = limits.static_events if p.plasticity is None else limits.plastic_events
+        events = _rates(p, lowered, hertz)[p.source] / planned
+        share += np.bincount(p.target // m.layout.neurons, events, m.layout.cores)
+    return float(share.max())
 
 
 def _projection(c: LoweredProjection, m: PopulationMap, load: float) -> ProjectionCheck:
