@@ -11,6 +11,7 @@ import fault_cases_camera
 import fault_cases_hardware
 import fault_cases_motifs
 import fault_cases_motion
+import fault_cases_pynn
 import fault_cases_running
 import pytest
 
@@ -25,6 +26,7 @@ FAULTS = (
     | fault_cases_hardware.FAULTS
     | fault_cases_motion.FAULTS
     | fault_cases_motifs.FAULTS
+    | fault_cases_pynn.FAULTS
 )
 ANSWERS = {
     "Answers of a memory": fault_cases_running.OUTCOMES,

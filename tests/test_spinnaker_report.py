@@ -176,8 +176,8 @@ def result_of(times):
     ],
 )
 def test_distance_of_van_rossum(one, other, expected):
-    pair = (result_of(train).spikes["n"] for train in (one, other))
-    found = van_rossum(*pair, size=1, ticks=200)
+    spikes = [result_of(ticks).spikes["n"] for ticks in (one, other)]
+    found = van_rossum(*spikes, size=1, ticks=200)
     assert found == pytest.approx(expected)
 
 

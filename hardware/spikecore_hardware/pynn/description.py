@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ import numpy.typing as npt
 
 from spikecore.backends.lowering import Lowered, LoweredPopulation, LoweredProjection
 from spikecore.plasticity import PairSTDP
+from spikecore.units.propagator import step_system
 
-__all__ = ["cell_of", "describe"]
+__all__ = ["cell_of", "describe", "gains"]
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -47,6 +49,7 @@ def describe(lowered: Lowered, ticks: int) -> tuple[dict[str, Any], Arrays]:
         ``population0_refractory``, ``projection0_pre``, ``input0_ticks``.
     arrays : dict of str to ndarray
         For ``arrays.npz``. Times in ticks, weights in nA (delta synapses: mV), not negated.
+        ``population0_gain_exc``: what multiplies weights where the step rule is the exact one.
     """
     arrays: Arrays = {}
     names = {start: name for name, (start, _) in lowered.groups.items()}
@@ -62,17 +65,21 @@ def describe(lowered: Lowered, ticks: int) -> tuple[dict[str, Any], Arrays]:
         arrays |= parameters
         arrays[f"population{number}_refractory"] = p.refractory
         keys = {key.partition("_")[2]: key for key in parameters}
+        scaled = gains(p, lowered.dt)
+        arrays |= {f"population{number}_gain_{port}": gain for port, gain in scaled.items()}
         populations.append({"name": p.name, "size": p.size, "cell": cell_of(p), "parameters": keys})
     projections = []
     for number, c in enumerate(lowered.projections):
         arrays |= {f"projection{number}_{name}": value for name, value in _synapses(c).items()}
         target = next(p for p in lowered.populations if p.start == c.target_start)
+        gain = f"population{lowered.populations.index(target)}_gain_{target.ports[c.port]}"
         projections.append(
             {
                 "name": c.name,
                 "source": names[c.source_start],
                 "target": target.name,
                 "port": target.ports[c.port],
+                "gain": gain if gain in arrays else None,
                 "delta": cell_of(target) == "IF_curr_delta",
                 "rule": None if c.plasticity is None else _rule(c.plasticity),
             }
@@ -89,6 +96,27 @@ def describe(lowered: Lowered, ticks: int) -> tuple[dict[str, Any], Arrays]:
         "projections": projections,
     }
     return network, arrays
+
+
+def gains(p: LoweredPopulation, dt: float) -> Arrays:
+    """Return what makes weights under the rule "spinnaker" act alike under the exact one.
+
+    Both rules are linear and let a current fall by the same factor in a tick. They differ in how
+    far it moves the membrane meanwhile; the ratio is the same in every tick.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (K,)
+        By port. Empty if there is nothing to scale.
+    """
+    if p.unit.step != "spinnaker" or cell_of(p) != "IF_curr_exp":
+        return {}
+    exact = step_system(replace(p.unit, step="exact"), dt, held=False)
+    v = p.unit.states.index("v")
+    return {
+        port: p.port_gain[:, number, v] / exact[:, v, p.unit.states.index(f"i_{port}")]
+        for number, port in enumerate(p.ports)
+    }
 
 
 def _parameters(p: LoweredPopulation) -> Arrays:

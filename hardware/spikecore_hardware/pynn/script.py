@@ -59,6 +59,12 @@ CURRENTS = {
 """,
 }
 
+# Added to PyNN's pair rule for brian2 where a pair in one time step does not count: post spikes
+# are taken first, and a pre spike leaves out the jump of a post spike in its own step.
+LAST = "\nlast : integer"
+MARK = "\nlast = t_in_timesteps"
+IGNORING = ("w_max * M", "w_max * (M + A_minus*int(last == t_in_timesteps))")
+
 Arrays = dict[str, npt.NDArray[Any]]
 
 
@@ -153,6 +159,10 @@ class Run:
             part["delay"].astype(np.int64) + self.target["delays"][given["name"]],
             self.target["shortest"],
         )
+        gain = self.gain(given)
+        if gain.size > 1:
+            gain = gain[part["post"]]
+        weight = weight * gain
         if given["port"] == "inh":
             weight = -weight  # PyNN's sign for synapses that are no conductances
         columns = np.broadcast_arrays(part["pre"], part["post"], weight, ticks * self.dt)
@@ -164,7 +174,7 @@ class Run:
             self.groups[given["source"]],
             self.groups[given["target"]],
             self.sim.FromListConnector(synapses),
-            synapse_type=self.synapse(given["rule"]),
+            synapse_type=self.synapse(given["rule"], float(self.gain(given)[0])),
             receptor_type=RECEPTORS[given["port"]],
             label=given["name"],
         )
@@ -195,10 +205,16 @@ class Run:
         spread[pre, post] = wait
         brian2 = importlib.import_module("brian2")
         synapses.post.delay = spread[synapses.i[:], synapses.j[:]] * self.dt * brian2.ms
-        first = given["rule"]["coincidence"] == "potentiate"
-        synapses.pre.order, synapses.post.order = (-1, 1) if first else (1, -1)
+        pre_first = given["rule"]["coincidence"] == "potentiate"
+        synapses.pre.order, synapses.post.order = (-1, 1) if pre_first else (1, -1)
 
-    def synapse(self, rule: dict[str, Any] | None) -> Any:
+    def gain(self, given: dict[str, Any]) -> npt.NDArray[Any]:
+        """Return what multiplies the weights: 1 on a board, whose step rule is the network's."""
+        if given["gain"] is None or self.name == "spinnaker":
+            return np.ones(1)
+        return self.arrays[given["gain"]]
+
+    def synapse(self, rule: dict[str, Any] | None, gain: float) -> Any:
         """Make the type of a synapse."""
         if rule is None:
             return self.sim.StaticSynapse()
@@ -211,14 +227,19 @@ class Run:
             A_minus=rule["A_minus"] / unit,
         )
         dependence = getattr(self.sim, rule["dependence"])
-        weights = dependence(w_min=rule["w_min"], w_max=rule["w_max"])
+        weights = dependence(w_min=rule["w_min"] * gain, w_max=rule["w_max"] * gain)
         dendritic = rule["post_delay"] == "dendritic"
         where: dict[str, Any] = {
             "nest": {"dendritic_delay_fraction": 1.0},
             "brian2": {"dendritic_delay_fraction": 0.0},
             "spinnaker": {"backprop_delay": dendritic},
         }[self.name]
-        return self.sim.STDPMechanism(timing_dependence=timing, weight_dependence=weights, **where)
+        made = self.sim.STDPMechanism(timing_dependence=timing, weight_dependence=weights, **where)
+        if self.name == "brian2" and rule["coincidence"] == "ignore":
+            made.eqs, made.post = made.eqs + LAST, made.post + MARK
+            made.pre = made.pre.replace(*IGNORING)
+            made.initial_conditions = made.initial_conditions | {"last": -1}
+        return made
 
     def go(self) -> Arrays:
         """Run, and return the spikes of each population in ticks."""
@@ -284,7 +305,9 @@ class Run:
             "seed": self.network["seed"],
         }
         arrays: dict[str, Any] = {"meta": np.array(json.dumps(header)), **spikes, **synapses}
-        np.savez_compressed(path, **arrays)
+        part = path.with_name(f".{path.name}.part.npz")
+        np.savez_compressed(part, **arrays)
+        part.replace(path)
 
 
 def apart(tau: npt.NDArray[Any], tau_m: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -16,7 +16,7 @@ from spikecore.backends.lowering import Lowered, LoweredPopulation, LoweredProje
 from spikecore.backends.protocol import Options
 from spikecore.plasticity import PairSTDP
 from spikecore.quantities import off_grid
-from spikecore_hardware.pynn.description import cell_of
+from spikecore_hardware.pynn.description import cell_of, gains
 from spikecore_hardware.spinnaker.backend import SpinnakerBackend
 from spikecore_hardware.spinnaker.limits import LIMITS
 from spikecore_hardware.spinnaker.mapping import map_populations
@@ -152,13 +152,6 @@ class _Software(Target):
 
     def differences(self, lowered: Lowered) -> Iterator[str]:
         settings = self.settings(lowered)
-        for p in lowered.populations:
-            if p.unit.step == "spinnaker" and cell_of(p) == "IF_curr_exp":
-                yield (
-                    f"population {p.name!r}: the step rule 'spinnaker' is met by delays of one "
-                    "tick less; currents decay during the step, not after it, so spikes may come "
-                    "a tick earlier or later"
-                )
         for c in lowered.projections:
             early = int(np.sum(c.delay + np.int64(settings.delays[c.name]) < self.shortest))
             if early:
@@ -194,6 +187,12 @@ class _Software(Target):
         assert rule is not None
         if _target_of(c, lowered).ports[c.port] == "inh":
             yield f"{self.name} cannot learn inhibitory synapses through PyNN"
+        scale = gains(_target_of(c, lowered), lowered.dt)
+        if any(np.ptp(gain) > 0.0 for gain in scale.values()):
+            yield (
+                "synapses that learn need one tau_m and one tau_exc in their target under the "
+                "step rule 'spinnaker'"
+            )
         for name, wanted in (("pairing", "all"), ("clamp", "pair")):
             if getattr(rule, name) != wanted:
                 yield f"PairSTDP.{name} must be {wanted!r}, not {getattr(rule, name)!r}"
@@ -227,6 +226,17 @@ class Nest(_Software):
                 yield (
                     f"population {p.name!r}: NEST has one tau_minus for all synapses onto a "
                     f"neuron, not {', '.join(f'{tau:g}' for tau in sorted(taus))} ms"
+                )
+
+    def differences(self, lowered: Lowered) -> Iterator[str]:
+        """List what it runs, but not as spikecore does."""
+        yield from super().differences(lowered)
+        delays = self.settings(lowered).delays
+        for c in lowered.projections:
+            if c.plasticity is not None and delays[c.name]:
+                yield (
+                    f"projection {c.name!r}: for learning, dendritic delays are "
+                    f"{abs(delays[c.name])} tick {'longer' if delays[c.name] > 0 else 'shorter'}"
                 )
 
     def _rule(self, c: LoweredProjection, lowered: Lowered) -> Iterator[str]:
@@ -293,14 +303,6 @@ class Brian2(_Software):
             yield "PairSTDP.dependence must be 'additive': pyNN.brian2 has nothing else"
         if cell_of(_target_of(c, lowered)) == "IF_curr_delta":
             yield "delta synapses that learn cannot be lined up with brian2"
-
-    def _learning(self, rule: PairSTDP) -> Iterator[str]:
-        yield from super()._learning(rule)
-        if rule.coincidence == "ignore":
-            yield (
-                "a pre and a post spike that reach a synapse in one tick count as a pair, post "
-                "first; PairSTDP.coincidence is 'ignore'"
-            )
 
 
 class Spinnaker(Target):
