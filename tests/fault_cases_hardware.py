@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from spikecore import (
     run,
 )
 from spikecore.cli.network_file import load_network
+from spikecore.files import write_archive
 from spikecore.memory import (
     CA3Shape,
     ContentMemory,
@@ -39,6 +41,8 @@ from spikecore.memory import (
 )
 from spikecore.motifs import DelayKernel, board_network, unrolled
 from spikecore.units import Port
+from spikecore_hardware.comparison import RESULT_FORMAT, compare_export, compare_mapping
+from spikecore_hardware.spinnaker.export import export_spinnaker
 from spikecore_hardware.spinnaker.report import check_export
 
 UNIT = LIF(step="spinnaker")
@@ -166,6 +170,21 @@ FAULTS = {
         ),
         "a memory that holds nothing": lambda: recall_session(ContentMemory(Flags(("a", "b")))),
     },
+    "Exporting to SpiNNaker": {
+        "a board that does not exist": lambda: export_spinnaker(
+            small(), 10 * ms, "out", board="spin4"
+        ),
+        "a network that a board cannot run": lambda: export_spinnaker(
+            Network([Population("n", 1, LIF())]), 10 * ms, "out"
+        ),
+        "a folder that holds something": lambda: (exported(), exported()),
+        "a result of a virtual board": lambda: compare_export(*returned(virtual=True)),
+        "`--mapping` for a real one": lambda: compare_mapping(*returned()),
+        "a folder without `mirror.npz`": lambda: compare_mapping(*without("mirror.npz")),
+        "synapses of another network": lambda: compare_mapping(
+            *returned(virtual=True, projections={"out->n": "p0"})
+        ),
+    },
     "Checking an export": {
         "a network without its name": lambda: load_network("model.py"),
         "a file that is not there": lambda: load_network("absent.py:net"),
@@ -194,6 +213,40 @@ def burst(count, weight, longest):
             "in", "n", Pairs(np.arange(count), np.zeros(count, int)), weight * nA, delay * ms
         ),
     )
+
+
+def exported(folder="out"):
+    export_spinnaker(small(), 10 * ms, folder)
+    return folder
+
+
+def small():
+    return Network(
+        [
+            Input("in", 2, Train([1] * ms, [0])),
+            Population("n", 4, UNIT),
+            wired(weight=np.ones(2), plasticity=replace(RULE, window="table2048")),
+        ]
+    )
+
+
+def returned(virtual=False, **changes):
+    """An export, and what its script would have brought back from a board."""
+    folder = exported()
+    description = json.loads(Path(folder, "network.json").read_text())
+    meta = {name: description[name] for name in ("dt", "ticks", "hash", "seed")}
+    meta |= {"populations": ["n"], "sizes": [4], "simulator": "spinnaker", "versions": {}}
+    meta |= {"virtual": virtual, "projections": {"in->n": "p0"}} | changes
+    none, rows = np.empty(0, np.int64), np.array([[0, 0, 1, 1.0], [1, 1, 1, 1.0]])
+    arrays = {"s0t": none, "s0n": none, "p0": rows}
+    write_archive("result.npz", RESULT_FORMAT, meta, arrays)
+    return folder, "result.npz"
+
+
+def without(name):
+    places = returned(virtual=True)
+    Path(places[0], name).unlink()
+    return places
 
 
 NOTES = {

@@ -86,7 +86,8 @@ def session_network(
             tick = 1 + n * spacing + after
             cues += [] if p.cue is None else [(tick, p.cue)]
             bits += [(tick, bit) for bit in sorted(p.bits)]
-    network = ca3_network(shape, _train(cues), _train(bits))
+    # Nothing is erased here, and an input that is never fed would be refused by exports.
+    network = ca3_network(replace(shape, forget_line=False), _train(cues), _train(bits))
     held = {
         FORWARD: (forward, shape.cues, shape.bits),
         BACKWARD: (backward, shape.bits, shape.cues),
