@@ -92,14 +92,21 @@ class Mapped:
             )
             return {number: bytes(content) for number, content in rows if content is not None}
 
-    def stored(self, name):
+    def arrays_of_synapses(self):
+        """Return the synapses of every projection, as mirror.npz has them."""
+        return [self.arrays[f"p{i}"] for i in range(len(self.mirror["projections"]))]
+
+    def stored(self, name, *, after=False):
         """Return (source group, rows) of every projection onto a population, of the mirror.
 
-        Rows have the columns pre, post, delay, stored weight, receptor.
+        Rows have the columns pre, post, delay, stored weight (after the run, if wanted), receptor.
         """
         for p in self.network()["projections"]:
             if p["target"] == name:
-                rows = self.arrays[f"p{self.mirror['projections'].index(p['name'])}"]
+                i = self.mirror["projections"].index(p["name"])
+                rows = self.arrays[f"p{i}"].copy()
+                if after:
+                    rows[:, 3] = self.arrays[f"f{i}"]
                 receptor = np.full((len(rows), 1), int(p["port"] == "inh"))
                 yield p["source"], np.concatenate([rows, receptor], axis=1)
 

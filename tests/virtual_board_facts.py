@@ -27,6 +27,7 @@ def core_of(vertex):
         "first": int(atoms.lo_atom),
         "atoms": int(atoms.n_atoms),
         "key": key,
+        "image": vertex.get_binary_file_name(),
         "sdram": int(vertex.sdram_required.get_total_sdram(0)),
         "sdram_and_recording": int(vertex.sdram_required.get_total_sdram(steps)),
     }
