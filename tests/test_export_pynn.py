@@ -150,6 +150,36 @@ def test_what_is_said_to_differ_does_differ(tmp_path):
     assert e.distance > 0
 
 
+@pytest.mark.vendor
+@pytest.mark.parametrize("coincidence", [None, "depress"])
+def test_the_virtual_board_maps_it_and_is_not_taken_for_a_simulator(coincidence, tmp_path):
+    pytest.importorskip("spynnaker", reason="needs sPyNNaker: pip install 'spikecore[vendor]'")
+    rule = coincidence and PairSTDP(w_max=1 * nA, coincidence=coincidence)
+    network = Network(
+        [
+            Input("in", 20, Poisson(50 * Hz)),
+            Population("n", 10, networks.unit(step="spinnaker"), initial={"v": -60 * mV}),
+            Projection("in", "n", AllToAll(), Uniform(0.3 * nA, 0.8 * nA), 3 * ms, plasticity=rule),
+        ]
+    )
+    folder = tmp_path / "exported"
+    export_pynn(network, 100 * ms, folder, targets=["spinnaker"], backend="spinnaker")
+    for name in (".spynnaker.cfg", "spynnaker.cfg"):
+        (tmp_path / name).write_text("[Machine]\nvirtual_board = True\nversion = 5\n")
+    done = subprocess.run(
+        [sys.executable, folder / "run.py", "spinnaker"],
+        cwd=tmp_path,
+        env=os.environ | {"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr[-3000:]
+    assert "computes no spikes: no result written" in done.stderr
+    assert not (folder / "result-spinnaker.npz").exists()
+
+
 def test_a_synapse_that_nest_cannot_hasten_is_declared(tmp_path):
     network = Network(
         [

@@ -24,7 +24,8 @@ from spikecore.randomness import check_seed
 from spikecore.simulate import run
 from spikecore_hardware.pynn.description import describe
 from spikecore_hardware.pynn.readme import readme
-from spikecore_hardware.pynn.targets import TARGETS, Settings, common_refusals
+from spikecore_hardware.pynn.target import Settings, common_refusals
+from spikecore_hardware.pynn.targets import TARGETS
 
 __all__ = ["FORMAT", "Export", "Extra", "export_pynn"]
 

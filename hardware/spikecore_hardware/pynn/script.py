@@ -322,9 +322,11 @@ def main() -> None:
     """Run the network on the simulator that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("simulator", choices=MODULES)
-    parser.add_argument("--threads", type=int, default=1, help="of NEST")
+    parser.add_argument("--threads", type=int, default=1, help="of NEST; default: 1")
     parser.add_argument("--output", type=Path, help="default: result-SIMULATOR.npz, beside run.py")
     given = parser.parse_args()
+    if given.threads != 1 and given.simulator != "nest":
+        parser.error("--threads is for NEST")
     folder = Path(__file__).resolve().parent
     run = Run(given.simulator, folder, given.threads)
     spikes = run.go()
