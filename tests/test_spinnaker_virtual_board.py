@@ -6,11 +6,18 @@ No neuron runs there. What the images do with these bytes is compared in test_sp
 from __future__ import annotations
 
 import json
+import struct
 
 import numpy as np
 import pytest
 from board_networks import NETWORKS, memory
-from virtual_board import map_export, need_tool_chain, rows_of, run_script
+from virtual_board import (
+    SYNAPSE_PARAMETERS,
+    map_export,
+    need_tool_chain,
+    rows_of,
+    run_script,
+)
 
 from spikecore import FileRefused, ms
 from spikecore.cli import main
@@ -80,6 +87,8 @@ def test_rows_in_the_vendors_database_are_those_of_the_mirror(mapped):
     for target in mapped.vertices("neurons"):
         for core in target["cores"][:2]:
             regions = mapped.regions(core)
+            words = struct.unpack_from("<9I", regions[SYNAPSE_PARAMETERS])
+            assert list(words[7:9]) == target["shifts"]
             for source in sources:
                 for part in source["cores"][:2] if source["cores"][0]["key"] is not None else ():
                     for n in rng.permutation(part["atoms"])[:12].tolist():
