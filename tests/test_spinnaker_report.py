@@ -33,7 +33,8 @@ from spikecore.plot_board import board_figure
 from spikecore_hardware.board import load_board
 from spikecore_hardware.spike_distance import van_rossum
 from spikecore_hardware.spinnaker.placement import board_cores, chip_places
-from spikecore_hardware.spinnaker.report import check_export, compare_with_float
+from spikecore_hardware.spinnaker.report import check_export
+from spikecore_hardware.spinnaker.side_by_side import compare_with_float
 
 UNIT = LIF(step="spinnaker")
 

@@ -16,7 +16,8 @@ from spikecore.files import check_writable
 from spikecore.quantities import Hz, ms
 
 if TYPE_CHECKING:
-    from spikecore_hardware.spinnaker.report import ExportCheck, SideBySide
+    from spikecore_hardware.spinnaker.report import ExportCheck
+    from spikecore_hardware.spinnaker.side_by_side import SideBySide
 
 __all__ = ["command"]
 
@@ -61,7 +62,8 @@ def check_command(
 
     Example: spikecore export check model.py:network --run 1000
     """
-    from spikecore_hardware.spinnaker.report import check_export, compare_with_float
+    from spikecore_hardware.spinnaker.report import check_export
+    from spikecore_hardware.spinnaker.side_by_side import compare_with_float
 
     if plot is not None:
         if duration is None:

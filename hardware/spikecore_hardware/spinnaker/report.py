@@ -15,10 +15,7 @@ from spikecore.errors import InvalidInput
 from spikecore.inputs import BoundInput, Poisson, Train
 from spikecore.network import Network
 from spikecore.quantities import Hz, Quantity, magnitude
-from spikecore.results import Comparison, Result
-from spikecore.simulate import run
 from spikecore_hardware.board import CoreLimits, load_board
-from spikecore_hardware.spike_distance import van_rossum
 from spikecore_hardware.spinnaker.backend import SpinnakerBackend
 from spikecore_hardware.spinnaker.limits import SpinnakerCapabilities
 from spikecore_hardware.spinnaker.mapping import PopulationMap, map_populations
@@ -35,9 +32,7 @@ __all__ = [
     "InputCheck",
     "PopulationCheck",
     "ProjectionCheck",
-    "SideBySide",
     "check_export",
-    "compare_with_float",
 ]
 
 _LARGEST_SUM = 0xFFFF
@@ -299,71 +294,3 @@ def _rates(p: LoweredProjection, lowered: Lowered, hertz: float) -> npt.NDArray[
         if lowered.groups[bound.input.name][0] == p.source_start and isinstance(source, Poisson):
             return np.broadcast_to(np.asarray(source.rate.value), (p.source_size,))
     return np.full(p.source_size, hertz)
-
-
-@dataclass(frozen=True, eq=False)
-class SideBySide:
-    """A network in floating point and in the chip's arithmetic.
-
-    Attributes
-    ----------
-    floating, fixed : Result
-    comparison : Comparison
-        Missing: spikes of the float run only. Extra: of the mirror only.
-    rates : dict of str to (float, float)
-        Spikes per second and neuron of each population, float and mirror.
-    distance : dict of str to float
-        Squared distance of van Rossum (2001), "A novel spike distance", mean over the
-        neurons, time constant 10 ms. A spike that only one run has adds 0.5 to its neuron.
-    """
-
-    floating: Result
-    fixed: Result
-    comparison: Comparison
-    rates: dict[str, tuple[float, float]]
-    distance: dict[str, float]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return all figures as plain values."""
-        return {
-            "matched": self.comparison.matched,
-            "missing": len(self.comparison.missing),
-            "extra": len(self.comparison.extra),
-            "first_divergence": self.comparison.first_divergence,
-            "rates": self.rates,
-            "distance": self.distance,
-        }
-
-
-def compare_with_float(
-    network: Network, duration: Quantity, *, seed: int = 0, progress: bool = False
-) -> SideBySide:
-    """Run a network on ``event`` and on the mirror.
-
-    Raises
-    ------
-    CapabilityRefused
-        If the mirror cannot run it.
-    """
-    fixed = run(network, duration, backend="spinnaker", seed=seed, progress=progress)
-    floating = run(network, duration, backend="event", seed=seed, progress=progress)
-    sizes = {p.name: p.size for p in network.populations}
-    seconds = fixed.duration * 1e-3
-    return SideBySide(
-        floating=floating,
-        fixed=fixed,
-        comparison=fixed.compare(floating),
-        rates={
-            name: (
-                len(floating.spikes[name]) / size / seconds,
-                len(fixed.spikes[name]) / size / seconds,
-            )
-            for name, size in sizes.items()
-        },
-        distance={
-            name: van_rossum(
-                floating.spikes[name], fixed.spikes[name], size=size, ticks=fixed.ticks
-            )
-            for name, size in sizes.items()
-        },
-    )
