@@ -255,6 +255,21 @@ NOTES = {
     "a learning window that is not the chip's (`spinnaker`)": lambda: notes(
         Input("in", 4), Population("n", 4, UNIT), wired(plasticity=RULE)
     ),
+    "a neuron that fires more than 15 times between two spikes of a source (`spinnaker`)": lambda: (
+        notes(
+            Input("in", 1, Train([1, 99] * ms, [0, 0])),
+            Population("n", 1, replace(UNIT, refractory=0 * ms, i_offset=1000 * nA)),
+            Projection(
+                "in",
+                "n",
+                OneToOne(),
+                1 * nA,
+                1 * ms,
+                plasticity=replace(RULE, window="table2048"),
+            ),
+            duration=100.0,
+        )
+    ),
     "learning neurons with many delay slots (`spinnaker`)": lambda: notes(
         Input("in", 2),
         Population("n", 256, UNIT),

@@ -214,6 +214,10 @@ def test_weights_are_those_that_the_board_stores():
 
 def pair(pre, post, *, ask, delay=1.0):
     """Return the weight of one synapse of the robust memory after spikes at these ticks."""
+    return run_pair(pre, post, ask=ask, delay=delay).weights["pre->post"][0]
+
+
+def run_pair(pre, post, *, ask, delay=1.0):
     rule = PairSTDP(
         tau_plus=0.24 * ms,
         tau_minus=0.24 * ms,
@@ -237,7 +241,25 @@ def pair(pre, post, *, ask, delay=1.0):
     )
     result = run(network, (ask + 1) * ms, backend="spinnaker")
     assert result.spikes["post"].ticks.tolist() == list(post)
-    return result.weights["pre->post"][0]
+    return result
+
+
+@pytest.mark.parametrize(
+    ("pre", "others", "missed"),
+    [
+        ([10], 14, 0),  # with the one at 10 they are 15
+        ([10], 15, 1),
+        ([10], 18, 1),  # one update, however many spikes it missed
+        ([10, 12], 15, 0),  # what is forgotten was applied at 12
+        ([10, 40], 18, 0),  # eleven after 40
+        ([10, 40], 23, 1),  # sixteen after 40
+    ],
+)
+def test_updates_that_missed_a_spike_are_counted(pre, others, missed):
+    later = [20 + 3 * n for n in range(others)]
+    result = run_pair(pre, [10, *later], ask=100)
+    assert result.counters["forgotten"] == missed
+    assert ("which remembers its last 15" in "; ".join(result.notes)) == (missed > 0)
 
 
 @pytest.mark.parametrize(

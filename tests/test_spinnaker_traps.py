@@ -163,7 +163,18 @@ def test_a_core_that_gets_more_than_it_can_process_falls_behind(lines):
     assert "may fall behind" in lines(learning, "--rate", "100")
 
 
-def test_two_neurons_learn_more_coarsely_than_the_window_says():
+def test_spikes_that_a_neuron_forgets_before_its_synapses_have_learnt_are_reported(lines):
+    busy = network(
+        1.0,
+        sizes=(1, 1),
+        unit=replace(UNIT, refractory=0 * ms, i_offset=1000 * nA),
+        source=Train([1, 99] * ms, [0, 0]),
+        plasticity=replace(RULE, window="table2048"),
+    )
+    assert "1 updates of synapses missed spikes of their target" in lines(busy, "--run", "100")
+
+
+def test_synapses_learn_by_the_table_of_the_chip_whatever_the_window():
     result = run(network(plasticity=RULE), 9 * ms, backend="spinnaker")
     assert "learns by the chip's table of its windows" in "; ".join(result.notes)
 

@@ -138,6 +138,7 @@ def _lines(report: ExportCheck, both: SideBySide | None) -> list[str]:
     ]
     if both is not None:
         lines.append(f"mirror against event: {both.comparison}")
+        lines += [f"mirror: {note}" for note in both.fixed.notes]
         lines += [
             f"{name}: {floating:.3g} and {fixed:.3g} Hz (float, fixed), distance "
             f"{both.distance[name]:.3g}"
