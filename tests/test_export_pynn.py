@@ -264,16 +264,27 @@ def test_the_script_needs_pynn_and_numpy_only(tmp_path):
     assert imported - sys.stdlib_module_names == {"numpy"}
 
 
-def test_the_script_refuses_a_simulator_that_cannot(tmp_path):
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["spinnaker"], 1, "spinnaker cannot run this network:\npopulation 'a': step rule 'exact'"),
+        (["brian2", "--threads", "2"], 2, "--threads is for NEST"),
+        (["nest", "--output", "absent/result.npz"], 2, "absent does not exist"),
+        (["nest"], 1, "needs PyNN and nest-simulator ("),
+    ],
+)
+def test_the_script_says_what_it_cannot_do(arguments, status, said, tmp_path):
     export_pynn(networks.exponential(1.0), 10 * ms, tmp_path / "exported")
+    script, blocked = str(tmp_path / "exported/run.py"), "import sys; sys.modules['pyNN'] = None\n"
+    start = f"{blocked}import runpy; sys.argv = {[script, *arguments]!r}\n"
     done = subprocess.run(
-        [sys.executable, tmp_path / "exported/run.py", "spinnaker"],
+        [sys.executable, "-c", f"{start}runpy.run_path({script!r}, run_name='__main__')"],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 1
-    assert "spinnaker cannot run this network:\npopulation 'a': step rule 'exact'" in done.stderr
+    assert done.returncode == status
+    assert said in done.stderr
 
 
 def test_weights_are_scaled_so_that_each_rule_moves_the_membrane_as_far():

@@ -21,6 +21,7 @@ from spikecore.files import atomic_folder, check_folder, write_archive
 from spikecore.network import Network
 from spikecore.quantities import Quantity, ticks_of
 from spikecore.randomness import check_seed
+from spikecore.results import Result
 from spikecore.simulate import run
 from spikecore_hardware.pynn.description import describe
 from spikecore_hardware.pynn.readme import readme
@@ -139,14 +140,7 @@ def export_pynn(
     lowered = lower(network, check_seed(seed))
     refused = _refusals(lowered, ticks, wanted, strict=targets is not None)
     able = [name for name in wanted if name not in refused]
-    expected = run(network, duration, backend=backend, seed=seed)
-    if expected.status != "complete":
-        raise InvalidInput(
-            "export",
-            f"needs a complete run on {backend!r}, this one ended as {expected.status!r}",
-            got=expected.message,
-            fix="shorten the run, or mend the network",
-        )
+    expected = _expect(network, duration, backend, seed)
     differences = {name: tuple(TARGETS[name].differences(lowered)) for name in able}
     counts = {p.name: len(expected.spikes[p.name]) for p in network.populations}
     description, arrays = describe(lowered, ticks)
@@ -157,10 +151,7 @@ def export_pynn(
     manifest = {
         "format": FORMAT,
         "spikecore": __version__,
-        "hash": network.hash,
-        "seed": seed,
-        "dt": network.dt,
-        "ticks": ticks,
+        **{key: description[key] for key in ("hash", "seed", "dt", "ticks")},
         "expected": {"backend": expected.provenance["backend"], "spikes": counts},
         "simulators": {name: {"differs": differences[name]} for name in able},
         "refused": refused,
@@ -173,17 +164,44 @@ def export_pynn(
     }
     more = extra.archives()
     with atomic_folder(folder, force=force) as place:
-        for name, text in texts.items():
-            (place / name).write_text(text, encoding="utf-8")
-        named: dict[str, Any] = dict(arrays)
-        np.savez_compressed(place / "arrays.npz", **named)
-        expected.save(place / "expected.npz")
         for name, archive in more.items():
             write_archive(place / name, *archive)
-        manifest["files"] = _digests(place)
-        (place / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+        _write(place, texts, arrays, expected, manifest)
         written = tuple(sorted(path.name for path in place.iterdir()))
     return Export(os.fspath(folder), written, differences, refused, counts)
+
+
+def _expect(network: Network, duration: Quantity, backend: str, seed: int) -> Result:
+    """Run the network on spikecore."""
+    expected = run(network, duration, backend=backend, seed=seed)
+    if expected.status != "complete":
+        raise InvalidInput(
+            "export",
+            f"needs a complete run on {backend!r}, this one ended as {expected.status!r}",
+            got=expected.message,
+            fix="shorten the run, or mend the network",
+        )
+    return expected
+
+
+def _write(
+    place: Path,
+    texts: Mapping[str, str],
+    arrays: Arrays,
+    expected: Result,
+    manifest: dict[str, Any],
+) -> None:
+    """Fill the folder; the manifest comes last and holds the checksums of the other files."""
+    for name, text in texts.items():
+        (place / name).write_text(text, encoding="utf-8")
+    named: dict[str, Any] = dict(arrays)
+    np.savez_compressed(place / "arrays.npz", **named)
+    expected.save(place / "expected.npz")
+    digests = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(place.iterdir())
+    }
+    text = json.dumps(manifest | {"files": digests}, indent=1) + "\n"
+    (place / "manifest.json").write_text(text, encoding="utf-8")
 
 
 def _refusals(
@@ -214,9 +232,3 @@ def _settings(settings: Settings, name: str, lowered: Lowered, arrays: Arrays) -
         arrays[key] = p.initial[:, i] * back + np.broadcast_to(p.offset[:, i], (p.size,))
         initial[p.name] = key
     return asdict(settings) | {"initial": initial}
-
-
-def _digests(place: Path) -> dict[str, str]:
-    return {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(place.iterdir())
-    }

@@ -81,7 +81,12 @@ class Run:
             sys.exit("\n".join([f"{name} cannot run this network:", *map(str, reasons)]))
         self.target = self.network["targets"][name]
         self.dt = self.network["dt"]
-        self.sim = importlib.import_module(MODULES[name])
+        try:
+            self.sim = importlib.import_module(MODULES[name])
+        except ImportError as error:
+            sys.exit(
+                f"needs PyNN and {PACKAGES[name]} ({error}); README.txt says how to install them"
+            )
         self.set_up(threads)
         self.groups: dict[str, Any] = {}
         for number, given in enumerate(self.network["inputs"]):
@@ -328,10 +333,13 @@ def main() -> None:
     if given.threads != 1 and given.simulator != "nest":
         parser.error("--threads is for NEST")
     folder = Path(__file__).resolve().parent
+    path = given.output or folder / f"result-{given.simulator}.npz"
+    if not path.absolute().parent.is_dir():
+        parser.error(f"the folder {path.absolute().parent} does not exist")
     run = Run(given.simulator, folder, given.threads)
     spikes = run.go()
-    kind = "mapped" if run.virtual() else "result"
-    path = given.output or folder / f"{kind}-{given.simulator}.npz"
+    if run.virtual() and given.output is None:
+        path = folder / f"mapped-{given.simulator}.npz"
     run.save(spikes, path)
     run.sim.end()
     count = f"{sum(v.size for k, v in spikes.items() if k.endswith('t'))} spikes"
