@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,11 +30,29 @@ from spikecore import (
     run,
 )
 from spikecore.cli.network_file import load_network
+from spikecore.files import write_archive
+from spikecore.memory import (
+    CA3Shape,
+    ContentMemory,
+    Flags,
+    Presentation,
+    recall_session,
+    session_network,
+)
+from spikecore.motifs import DelayKernel, board_network, unrolled
 from spikecore.units import Port
+from spikecore_hardware.comparison import RESULT_FORMAT, compare_export, compare_mapping
+from spikecore_hardware.spinnaker.export import export_spinnaker
 from spikecore_hardware.spinnaker.report import check_export
 
 UNIT = LIF(step="spinnaker")
 RULE = PairSTDP(w_max=6 * nA)
+SHAPE = CA3Shape(2, 3, "board")
+
+
+def kernel(gamma=0.0):
+    """Return a kernel of one class that has evidence without any event."""
+    return DelayKernel(np.ones((1, 1, 1, 1, 1)), np.ones(1), "signed", gamma)
 
 
 def refuse(*projections, unit=UNIT, dt=1.0, sizes=(4, 4), **options):
@@ -137,6 +156,35 @@ FAULTS = {
             Projection("in", "n", OneToOne(), -1 * nA, 20000 * ms)
         ),
     },
+    "Networks for a board": {
+        "a kernel with a normalisation": lambda: unrolled(kernel(gamma=0.5), 8, 8),
+        "a region without pixels": lambda: unrolled(kernel(), 0, 8),
+        "detectors that need no spikes": lambda: board_network(unrolled(kernel(), 2, 2)),
+        "a presentation of nothing": lambda: session_network(SHAPE, [Presentation()]),
+        "a cue that the memory does not have": lambda: session_network(
+            SHAPE, [Presentation(cue=0), Presentation(cue=2)]
+        ),
+        "a bit that it does not have": lambda: session_network(SHAPE, [Presentation(bits=(1, 3))]),
+        "contents of another size": lambda: session_network(
+            SHAPE, [Presentation(cue=0)], forward=np.zeros((3, 2))
+        ),
+        "a memory that holds nothing": lambda: recall_session(ContentMemory(Flags(("a", "b")))),
+    },
+    "Exporting to SpiNNaker": {
+        "a board that does not exist": lambda: export_spinnaker(
+            small(), 10 * ms, "out", board="spin4"
+        ),
+        "a network that a board cannot run": lambda: export_spinnaker(
+            Network([Population("n", 1, LIF())]), 10 * ms, "out"
+        ),
+        "a folder that holds something": lambda: (exported(), exported()),
+        "a result of a virtual board": lambda: compare_export(*returned(virtual=True)),
+        "`--mapping` for a real one": lambda: compare_mapping(*returned()),
+        "a folder without `mirror.npz`": lambda: compare_mapping(*without("mirror.npz")),
+        "synapses of another network": lambda: compare_mapping(
+            *returned(virtual=True, projections={"out->n": "p0"})
+        ),
+    },
     "Checking an export": {
         "a network without its name": lambda: load_network("model.py"),
         "a file that is not there": lambda: load_network("absent.py:net"),
@@ -167,11 +215,60 @@ def burst(count, weight, longest):
     )
 
 
+def exported(folder="out"):
+    export_spinnaker(small(), 10 * ms, folder)
+    return folder
+
+
+def small():
+    return Network(
+        [
+            Input("in", 2, Train([1] * ms, [0])),
+            Population("n", 4, UNIT),
+            wired(weight=np.ones(2), plasticity=replace(RULE, window="table2048")),
+        ]
+    )
+
+
+def returned(virtual=False, **changes):
+    """An export, and what its script would have brought back from a board."""
+    folder = exported()
+    description = json.loads(Path(folder, "network.json").read_text())
+    meta = {name: description[name] for name in ("dt", "ticks", "hash", "seed")}
+    meta |= {"populations": ["n"], "sizes": [4], "simulator": "spinnaker", "versions": {}}
+    meta |= {"virtual": virtual, "projections": {"in->n": "p0"}} | changes
+    none, rows = np.empty(0, np.int64), np.array([[0, 0, 1, 1.0], [1, 1, 1, 1.0]])
+    arrays = {"s0t": none, "s0n": none, "p0": rows}
+    write_archive("result.npz", RESULT_FORMAT, meta, arrays)
+    return folder, "result.npz"
+
+
+def without(name):
+    places = returned(virtual=True)
+    Path(places[0], name).unlink()
+    return places
+
+
 NOTES = {
     "sums of weights beyond 16 bits (`spinnaker`)": lambda: burst(100, 1.0, 2.0),
     "results beyond 32 bits (`spinnaker`)": lambda: burst(2, 60000.0, 1.0),
     "a learning window that is not the chip's (`spinnaker`)": lambda: notes(
         Input("in", 4), Population("n", 4, UNIT), wired(plasticity=RULE)
+    ),
+    "a neuron that fires more than 15 times between two spikes of a source (`spinnaker`)": lambda: (
+        notes(
+            Input("in", 1, Train([1, 99] * ms, [0, 0])),
+            Population("n", 1, replace(UNIT, refractory=0 * ms, i_offset=1000 * nA)),
+            Projection(
+                "in",
+                "n",
+                OneToOne(),
+                1 * nA,
+                1 * ms,
+                plasticity=replace(RULE, window="table2048"),
+            ),
+            duration=100.0,
+        )
     ),
     "learning neurons with many delay slots (`spinnaker`)": lambda: notes(
         Input("in", 2),

@@ -1,4 +1,4 @@
-"""What the two presets promise: `robust` never errs in random mixes, `published` does."""
+"""What the presets promise: `robust` and `board` never err in random mixes, `published` does."""
 
 from __future__ import annotations
 
@@ -38,9 +38,10 @@ def assert_perfect(report, operations):
 # -- random mixes ------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("preset", ["robust", "board"])
 @pytest.mark.parametrize(("cues", "bits", "density"), MIXES)
-def test_robust_makes_no_error(cues, bits, density):
-    assert_perfect(stress(cues, bits, density), 1500)
+def test_robust_and_board_make_no_error(cues, bits, density, preset):
+    assert_perfect(stress(cues, bits, density, preset=preset), 1500)
 
 
 @pytest.mark.parametrize(("cues", "bits", "density"), MIXES)
@@ -58,9 +59,23 @@ def test_robust_makes_no_error_at_thirty_cues_of_sixty_bits(density):
     assert_perfect(stress(30, 60, density, operations=400), 400)
 
 
+@pytest.mark.parametrize("preset", ["robust", "board"])
 @pytest.mark.parametrize(("cues", "bits", "density"), MIXES)
-def test_robust_makes_no_error_at_six_and_four_ms(cues, bits, density):
-    assert_perfect(stress(cues, bits, density, learn_ms=6, recall_ms=4), 1500)
+def test_robust_and_board_make_no_error_at_six_and_four_ms(cues, bits, density, preset):
+    report = stress(cues, bits, density, preset=preset, learn_ms=6, recall_ms=4)
+    assert_perfect(report, 1500)
+
+
+def test_board_takes_its_second_look_after_three_ms():
+    with pytest.raises(InvalidInput, match="must be at least 4: the input is held that long"):
+        stress(5, 10, 0.3, preset="board", learn_ms=3)
+    memory = CA3Memory(CA3Shape(5, 10, "board", forget_line=True))
+    learn = memory.learn(2, {1, 4})
+    assert set(learn.result.spikes["CueCue"].ticks) == {1, 4}
+    assert set(learn.result.spikes["OUTcue"].ticks) == {5, 8}
+    assert memory.erase(2).bits == {1, 4}  # on their way out
+    assert memory.recall(2).bits == set()
+    assert memory.query({1}).cues == set()
 
 
 def test_recalls_every_three_ms_are_too_fast_even_for_robust():

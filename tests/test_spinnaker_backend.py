@@ -214,6 +214,10 @@ def test_weights_are_those_that_the_board_stores():
 
 def pair(pre, post, *, ask, delay=1.0):
     """Return the weight of one synapse of the robust memory after spikes at these ticks."""
+    return run_pair(pre, post, ask=ask, delay=delay).weights["pre->post"][0]
+
+
+def run_pair(pre, post, *, ask, delay=1.0):
     rule = PairSTDP(
         tau_plus=0.24 * ms,
         tau_minus=0.24 * ms,
@@ -237,7 +241,25 @@ def pair(pre, post, *, ask, delay=1.0):
     )
     result = run(network, (ask + 1) * ms, backend="spinnaker")
     assert result.spikes["post"].ticks.tolist() == list(post)
-    return result.weights["pre->post"][0]
+    return result
+
+
+@pytest.mark.parametrize(
+    ("pre", "others", "missed"),
+    [
+        ([10], 14, 0),  # with the one at 10 they are 15
+        ([10], 15, 1),
+        ([10], 18, 1),  # one update, however many spikes it missed
+        ([10, 12], 15, 0),  # what is forgotten was applied at 12
+        ([10, 40], 18, 0),  # eleven after 40
+        ([10, 40], 23, 1),  # sixteen after 40
+    ],
+)
+def test_updates_that_missed_a_spike_are_counted(pre, others, missed):
+    later = [20 + 3 * n for n in range(others)]
+    result = run_pair(pre, [10, *later], ask=100)
+    assert result.counters["forgotten"] == missed
+    assert ("which remembers its last 15" in "; ".join(result.notes)) == (missed > 0)
 
 
 @pytest.mark.parametrize(
@@ -351,3 +373,50 @@ def test_robust_memory_needs_a_recall_after_each_learn(shape):
     report = script.judge(result, 0.0, "spinnaker")
     assert report.operations > 13_000
     assert report.perfect
+
+
+@pytest.mark.parametrize(
+    ("shape", "operations"),
+    [
+        (CA3Shape(5, 10, "board"), 10_000),
+        (CA3Shape(16, 6, "board"), 10_000),
+        (CA3Shape(100, 200, "board"), 300),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("density", [0.3, 0.5])
+def test_board_memory_makes_no_error_without_any_recall(shape, operations, density):
+    assert StressTest(shape, operations, density=density).run(backend="spinnaker").perfect
+
+
+@pytest.mark.parametrize(("preset", "kept"), [("robust", False), ("board", True)])
+def test_a_memory_outlives_twenty_others_that_share_its_content(preset, kept):
+    """In one run, so that nothing is settled in between; the cue itself stays silent."""
+    shape = CA3Shape(21, 4, preset)
+    operations = [
+        Operation("learn", 1 + 8 * n, frozenset({n}), frozenset({0, 1}), {}) for n in range(21)
+    ]
+    ask = 1 + 8 * 21
+    operations.append(Operation("cue", ask, frozenset({0}), NOTHING, {}))
+    script = Script(StressTest(shape, 22), operations, ask + 12)
+    network = ca3_network(shape, *script.trains())
+    answer = run(network, script.duration * ms, backend="spinnaker").spikes["OUTcont"]
+    assert set(answer.between(ask + 6, ask + 7).neurons) == ({0, 1} if kept else set())
+
+
+@pytest.mark.parametrize(("preset", "kept"), [("robust", set()), ("board", {0})])
+def test_a_content_finds_its_cue_after_many_recalls(preset, kept):
+    """A recall fires the cue on both sides, but not the content that is to address it."""
+    shape = CA3Shape(2, 4, preset)
+    cue, bits = frozenset({0}), frozenset({1})
+    ask = 1 + 8 * 18
+    recalls = [Operation("cue", 1 + 8 * n, cue, NOTHING, {}) for n in range(1, 18)]
+    operations = [
+        Operation("learn", 1, cue, bits, {}),
+        *recalls,
+        Operation("content", ask, NOTHING, bits, {}),
+    ]
+    script = Script(StressTest(shape, 19), operations, ask + 12)
+    network = ca3_network(shape, *script.trains())
+    answer = run(network, script.duration * ms, backend="spinnaker").spikes["OUTcue"]
+    assert set(answer.between(ask + 6, ask + 7).neurons) == kept

@@ -7,6 +7,8 @@ import math
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgba
+from PIL import Image
 
 from spikecore import (
     LIF,
@@ -26,8 +28,13 @@ from spikecore import (
 )
 from spikecore.cli import main
 from spikecore.events import Spikes
+from spikecore.plot import PALE
+from spikecore.plot_board import board_figure
+from spikecore_hardware.board import load_board
 from spikecore_hardware.spike_distance import van_rossum
-from spikecore_hardware.spinnaker.report import check_export, compare_with_float
+from spikecore_hardware.spinnaker.placement import board_cores, chip_places
+from spikecore_hardware.spinnaker.report import check_export
+from spikecore_hardware.spinnaker.side_by_side import compare_with_float
 
 UNIT = LIF(step="spinnaker")
 
@@ -102,9 +109,51 @@ def test_cores_of_neurons_inputs_and_delay_extensions():
     )  # 256 neurons on a core leave 32 slots
     checked = check_export(far)
     assert checked.cores == 1 + 3 + 3
-    assert (checked.board_cores, checked.boards) == (48 * 16 - 1, 1)
+    assert (checked.board_cores, checked.boards) == (48 * 16 - 1 - 8, 1)
     small = check_export(network(size=17_000), board="spin3")
     assert (small.cores, small.board_cores, small.boards) == (68, 63, 2)
+
+
+def far(size):
+    """Neurons that are delayed beyond their 32 slots, on cores of 256."""
+    synapses = Projection("n", "n", OneToOne(), 1 * nA, 33 * ms)
+    return check_export(network(synapses, sources=1, size=size))
+
+
+def test_cores_are_placed_from_the_socket_on():
+    checked = far(5120)
+    assert [(b.name, b.kind, b.cores, b.sends) for b in checked.blocks] == [
+        ("in", "input", 1, False),
+        ("n", "neurons", 20, True),
+        ("n", "delays", 20, True),
+    ]
+    # 15 cores on the chip with the socket, 16 on others, 15 on some: (1, 1) is such a one.
+    shares = [[(s.board, s.x, s.y, s.cores) for s in b.chips] for b in checked.blocks]
+    assert shares == [[(0, 0, 0, 1)], [(0, 0, 0, 14), (0, 0, 1, 6)], [(0, 0, 1, 10), (0, 1, 0, 10)]]
+    assert (checked.chips, checked.boards, checked.routing_entries) == (3, 1, 40)
+
+
+@pytest.mark.parametrize(("board", "chips", "cores"), [("spin3", 4, 63), ("spin5", 48, 759)])
+def test_boards_have_the_chips_that_they_have(board, chips, cores):
+    described = load_board(board)
+    places = chip_places(described)
+    assert len(places) == len(set(places)) == described.machine["chips"] == chips
+    assert (places[0], board_cores(described)) == ((0, 0), cores)
+
+
+def test_a_network_larger_than_a_board_takes_a_second_one():
+    checked = far(256 * 380)
+    assert (checked.cores, checked.boards) == (761, 2)
+    assert checked.as_dict()["boards"] == 2
+
+
+def test_memory_of_rows_of_synapses():
+    one, two = (
+        check_export(network(Projection("in", "n", AllToAll(), 1 * nA, 1 * ms), sources=n))
+        for n in (10, 110)
+    )
+    row = 4 * (3 + 10)  # three words of header, one for each synapse
+    assert two.populations[0].sdram_bytes - one.populations[0].sdram_bytes == 100 * row
 
 
 def test_delays_beyond_all_extensions_are_counted():
@@ -162,9 +211,33 @@ def test_command_line_prints_a_row_for_each_projection_and_compares(cli, tmp_pat
     status, out, _ = cli("model.py:network", "--run", "200", "--plot", "runs.png", "-q")
     assert status == 0
     assert "in->n" in out
-    assert "2 of 767 cores" in out
+    assert "2 of 759 cores" in out
     assert "mirror against event: " in out
     assert (tmp_path / "runs.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("board", ["spin3", "spin5"])
+def test_command_line_draws_the_board(cli, tmp_path, board):
+    status, out, _ = cli("model.py:network", "--map", "map.png", "--board", board)
+    assert status == 0
+    assert "1 chip(s), at most 1 routing entries" in out
+    with Image.open(tmp_path / "map.png") as picture:
+        colours = picture.convert("RGB").getcolors(1 << 24)
+    assert picture.width > picture.height > 500
+    assert len(colours) > 50
+
+
+def test_the_picture_colours_as_many_cores_as_are_taken():
+    checked = far(5120)
+    (board, _) = board_figure(checked, "spin5").axes
+    cells = [patch for patch in board.patches if patch.get_width() < 0.5]
+    pale = sum(patch.get_facecolor() == to_rgba(PALE) for patch in cells)
+    assert (len(cells), pale) == (759, 759 - 41)
+    many = board_figure(check_export(network(size=256 * 3200)), "spin5")
+    assert [axes.get_title(loc="left")[:8] for axes in many.axes[:3]] == [
+        f"board {i}:" for i in range(3)
+    ]
+    assert many.axes[2].get_xlabel() == "and 2 more boards"
 
 
 def test_command_line_as_json(cli):

@@ -32,6 +32,10 @@ class CoreLimits:
         Longest row of synapses of one source, in 32-bit words.
     dtcm_usable_bytes, state_bytes, history_bytes, buffer_bytes : int
         Local memory, and what a neuron, a learning neuron and the image take of it.
+    static_events, plastic_events : int
+        Synaptic events a second that a core is planned for.
+    spikes_at_once : int
+        Spikes of an input in one tick above which packets may come late.
     spikes_per_second, ring_buffer_sigma : float
         Rate and margin by which ring buffers are scaled.
     """
@@ -44,6 +48,9 @@ class CoreLimits:
     state_bytes: int
     history_bytes: int
     buffer_bytes: int
+    static_events: int
+    plastic_events: int
+    spikes_at_once: int
     spikes_per_second: float
     ring_buffer_sigma: float
 

@@ -11,12 +11,14 @@ from spikecore.cli.common import Output, output_options, plotting
 from spikecore.cli.export_compare import compare_command
 from spikecore.cli.export_nir import nir_command
 from spikecore.cli.export_pynn import pynn_command
+from spikecore.cli.export_spinnaker import spinnaker_command
 from spikecore.cli.network_file import load_network
 from spikecore.files import check_writable
 from spikecore.quantities import Hz, ms
 
 if TYPE_CHECKING:
-    from spikecore_hardware.spinnaker.report import ExportCheck, SideBySide
+    from spikecore_hardware.spinnaker.report import ExportCheck
+    from spikecore_hardware.spinnaker.side_by_side import SideBySide
 
 __all__ = ["command"]
 
@@ -29,6 +31,7 @@ def command() -> None:
 
 
 command.add_command(pynn_command)
+command.add_command(spinnaker_command)
 command.add_command(compare_command)
 command.add_command(nir_command)
 
@@ -39,6 +42,7 @@ command.add_command(nir_command)
 @click.option("--rate", default=30.0, show_default=True, help="Spikes per second of each neuron.")
 @click.option("--run", "duration", type=float, help="Run so many ms in float and fixed point.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw both runs into this file.")
+@click.option("--map", "picture", type=click.Path(path_type=Path), help="Draw cores and memory.")
 @click.option("--seed", default=0, show_default=True)
 @output_options
 @click.pass_context
@@ -49,6 +53,7 @@ def check_command(
     rate: float,
     duration: float | None,
     plot: Path | None,
+    picture: Path | None,
     seed: int,
     output: Output,
 ) -> None:
@@ -59,15 +64,20 @@ def check_command(
 
     Example: spikecore export check model.py:network --run 1000
     """
-    from spikecore_hardware.spinnaker.report import check_export, compare_with_float
+    from spikecore_hardware.spinnaker.report import check_export
+    from spikecore_hardware.spinnaker.side_by_side import compare_with_float
 
     if plot is not None:
         if duration is None:
             raise click.UsageError("--plot needs --run")
         check_writable(plot)
+    if picture is not None:
+        check_writable(picture)
     found = load_network(network)
     report = check_export(found, board=board, rate=rate * Hz, seed=seed)
     _tables(report, output)
+    if picture is not None:
+        _draw_map(report, board, network, picture)
     both = None
     if duration is not None and not report.refused:
         both = compare_with_float(found, duration * ms, seed=seed, progress=not output.quiet)
@@ -81,10 +91,16 @@ def check_command(
 
 def _tables(report: ExportCheck, output: Output) -> None:
     output.table(
-        f"{report.board}: {report.cores} of {report.board_cores} cores",
-        ["population", "neurons", "cores", "per core", "memory"],
+        f"{report.board}: {report.cores} of {report.board_cores} cores, {report.chips} chip(s), "
+        f"at most {report.routing_entries} routing entries",
+        ["population", "neurons", "cores", "per core", "local memory", "chip's memory", "work"],
         [
-            [p.name, *map(str, (p.neurons, p.cores, p.neurons_per_core)), f"{p.dtcm_bytes} B"]
+            [
+                p.name,
+                *map(str, (p.neurons, p.cores, p.neurons_per_core)),
+                *(f"{value} B" for value in (p.dtcm_bytes, p.sdram_bytes)),
+                f"{p.work:.0%}",
+            ]
             for p in report.populations
         ],
     )
@@ -112,8 +128,19 @@ def _lines(report: ExportCheck, both: SideBySide | None) -> list[str]:
         for p in report.projections
         if p.load > 1
     ]
+    lines += [
+        f"may fall behind: {p.name} ({p.work:.0%} of the synaptic events planned for a core)"
+        for p in report.populations
+        if p.work > 1
+    ]
+    lines += [
+        f"may come late: {i.name} ({i.at_once} spikes in one tick, planned are up to {i.limit})"
+        for i in report.inputs
+        if i.at_once > i.limit
+    ]
     if both is not None:
         lines.append(f"mirror against event: {both.comparison}")
+        lines += [f"mirror: {note}" for note in both.fixed.notes]
         lines += [
             f"{name}: {floating:.3g} and {fixed:.3g} Hz (float, fixed), distance "
             f"{both.distance[name]:.3g}"
@@ -126,3 +153,10 @@ def _lines(report: ExportCheck, both: SideBySide | None) -> list[str]:
 def _draw(both: SideBySide, path: Path) -> None:
     plot = plotting()
     plot.save(plot.divergence(both.floating, both.fixed, "float (+) and fixed point (x)"), path)
+
+
+def _draw_map(report: ExportCheck, board: str, network: str, path: Path) -> None:
+    plot = plotting()
+    from spikecore.plot_board import board_figure
+
+    plot.save(board_figure(report, board, f"{network} on {report.board}"), path)

@@ -41,7 +41,7 @@ def command() -> None:
 @click.option("--image", "size", metavar="WxH", help="Content is a picture, e.g. 16x16.")
 @click.option("--cues", default=16, show_default=True, help="How many memories it can hold.")
 @click.option("--cue-names", help="The only cues allowed, joined by commas.")
-@click.option("--preset", default="robust", show_default=True, help="robust or published.")
+@click.option("--preset", default="robust", show_default=True, help="robust, board or published.")
 @click.option("--threshold", type=float, help="Default overlap of searches, above 0 to 1.")
 @output_options
 def init_command(

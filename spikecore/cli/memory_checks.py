@@ -92,7 +92,7 @@ def replay_command(
 @click.option(
     "--noisy", is_flag=True, help="Query with stored contents, 40 % missing and 10 % wrong."
 )
-@click.option("--preset", default="robust", show_default=True)
+@click.option("--preset", default="robust", show_default=True, help="robust, board or published.")
 @click.option("--seed", default=1, show_default=True)
 @backend_option
 @output_options

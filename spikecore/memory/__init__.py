@@ -6,6 +6,7 @@ from spikecore.memory.content import Bitmap, Codec, Flags, Text
 from spikecore.memory.content_memory import ContentMemory
 from spikecore.memory.recording import Recording, replay
 from spikecore.memory.report import Answer, Report
+from spikecore.memory.session import Presentation, recall_session, session_network
 from spikecore.memory.stress import StressReport, StressTest
 
 __all__ = [
@@ -20,11 +21,14 @@ __all__ = [
     "ContentMemory",
     "Episode",
     "Flags",
+    "Presentation",
     "Recording",
     "Report",
     "StressReport",
     "StressTest",
     "Text",
     "ca3_network",
+    "recall_session",
     "replay",
+    "session_network",
 ]

@@ -3,14 +3,14 @@
 Source: Casanueva-Morato, Ayuso-Martinez, Dominguez-Morales, Jimenez-Fernandez &
 Jimenez-Moreno (2024), "A bio-inspired hippocampal memory ... CA3", Neural
 Networks 178:106474 (arXiv 2310.05868): populations, projections and parameters of
-the preset ``published``. Everything else (``robust``, overlap threshold, completion,
+the preset ``published``. Everything else (``robust``, ``board``, overlap threshold, completion,
 forget line) is this project's own; docs/memory tells why each change is there.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spikecore.errors import InvalidInput, UnknownName
 from spikecore.inputs import Input, Train, check_size
@@ -71,6 +71,10 @@ class CA3Preset:
     feed_forward : bool
         Second inhibition of CueCont from the one active cue instead of from all
         recalled ones.
+    gate_refractory : float
+        Refractory period of type B, ms.
+    shown : tuple of int
+        Ticks of a learn in which its input spikes.
     """
 
     stdp_tau: float
@@ -82,6 +86,8 @@ class CA3Preset:
     gate_inhibition: float
     gate_drive: float
     feed_forward: bool
+    gate_refractory: float = 1.0
+    shown: tuple[int, ...] = (0, 1, 2)
 
 
 PRESETS: dict[str, CA3Preset] = {
@@ -110,6 +116,11 @@ PRESETS: dict[str, CA3Preset] = {
         feed_forward=True,
     ),
 }
+# A SpiNNaker core applies post spikes when the source fires next, and remembers 15 of them.
+# With two spikes three ticks apart the second one sets what the first has taught and resets
+# nothing, so no memory hangs on a spike that could be forgotten. It also delivers what it has
+# just set, to neurons that must therefore be refractory for two ticks.
+PRESETS["board"] = replace(PRESETS["robust"], gate_refractory=2.0, shown=(0, 3))
 """Presets by name; see docs/memory."""
 
 
@@ -121,7 +132,7 @@ class CA3Shape:
     ----------
     cues, bits : int
         Number of cues (addresses) and of content bits.
-    preset : {"published", "robust"}
+    preset : {"published", "robust", "board"}
         Parameters.
     threshold : float
         Share of the query bits that a stored content must have for its cue to
@@ -137,9 +148,9 @@ class CA3Shape:
     Raises
     ------
     InvalidInput, UnknownName
-        If a size is not a positive integer or too large for ``robust`` (12 326 bits, 6163
-        with a backward weight of 12), the threshold is outside 0 .. 1, or the preset
-        does not exist.
+        If a size is not a positive integer or, except for ``published``, too large (12 326
+        bits, 6163 with a backward weight of 12), the threshold is outside 0 .. 1, or the
+        preset does not exist.
     """
 
     cues: int
@@ -169,7 +180,7 @@ class CA3Shape:
         # What the teacher, the strongest input, leaves behind two ticks later must not fire again.
         left = math.exp(-2.0 / self.parameters.gate_tau_syn)
         most = int((FIRING_WEIGHT / left - _SPIKE) / self.backward_weight)
-        if self.preset == "robust" and self.bits > most:
+        if self.preset != "published" and self.bits > most:
             raise InvalidInput(
                 "CA3 memory: bits",
                 f"must not exceed {most}: the currents of more would fire neurons twice",
@@ -242,7 +253,11 @@ def _populations(shape: CA3Shape) -> list[Part]:
     p = shape.parameters
     a = _unit(tau_m=3.0, resistance=3.0 / 0.27, tau_syn=0.3, threshold=-57.0)
     b = _unit(
-        tau_m=p.gate_tau_m, resistance=p.gate_resistance, tau_syn=p.gate_tau_syn, threshold=-57.0
+        tau_m=p.gate_tau_m,
+        resistance=p.gate_resistance,
+        tau_syn=p.gate_tau_syn,
+        threshold=-57.0,
+        refractory=p.gate_refractory,
     )
     out = _unit(tau_m=3.0, resistance=3.0 / 0.27, tau_syn=0.3, threshold=-57.5)
     kinds = {
@@ -267,13 +282,20 @@ def _populations(shape: CA3Shape) -> list[Part]:
     return found
 
 
-def _unit(*, tau_m: float, resistance: float, tau_syn: float, threshold: float) -> LIF:
+def _unit(
+    *,
+    tau_m: float,
+    resistance: float,
+    tau_syn: float,
+    threshold: float,
+    refractory: float = 1.0,
+) -> LIF:
     return LIF(
         tau_m=tau_m * ms,
         v_rest=-60 * mV,
         v_reset=-60 * mV,
         v_threshold=threshold * mV,
-        refractory=1 * ms,
+        refractory=refractory * ms,
         resistance=resistance * MOhm,
         synapse=Exponential(tau_syn * ms, tau_syn * ms),
         step="spinnaker",

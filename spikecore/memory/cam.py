@@ -24,8 +24,7 @@ FORWARD = "CueCue->ContCue"
 BACKWARD = "ContCont->CueCont"
 THRESHOLD = "ContCont->CueCont threshold"
 
-_HOLD = 3  # ticks that the input of a learn is held
-_SETTLE = {"published": 24, "robust": 14}  # ticks after which nothing moves any more
+_SETTLE = {"published": 24, "robust": 14, "board": 14}  # ticks after which nothing moves any more
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +98,7 @@ class CA3Memory:
             If the cue or a bit does not exist, or there are no bits.
         """
         content = self._content(bits)
-        return self._run("learn", _HOLD, (5, 5), cue=self._cue(cue), bits=content)
+        return self._run("learn", (5, 5), cue=self._cue(cue), bits=content)
 
     def recall(self, cue: int) -> Episode:
         """Recall the content of ``cue``; no bits if there is none.
@@ -109,7 +108,7 @@ class CA3Memory:
         InvalidInput
             If the cue does not exist.
         """
-        return self._run("recall", 1, (5, 6), cue=self._cue(cue))
+        return self._run("recall", (5, 6), cue=self._cue(cue))
 
     def query(self, bits: Iterable[int], needed: int | None = None) -> Episode:
         """Find the cues whose content shares enough of ``bits``.
@@ -151,7 +150,7 @@ class CA3Memory:
                 fix="CA3Shape(..., threshold=0.6)",
             )
         completes = self.shape.completion
-        return self._run("query", 1, (6, 11) if completes else (6, 5), bits=content)
+        return self._run("query", (6, 11) if completes else (6, 5), bits=content)
 
     def erase(self, cue: int) -> Episode:
         """Forget what ``cue`` holds, in both directions.
@@ -168,7 +167,7 @@ class CA3Memory:
             raise InvalidInput(
                 "erase", "needs a memory with a forget line", fix="CA3Shape(..., forget_line=True)"
             )
-        return self._run("erase", _HOLD, (5, 6), cue=self._cue(cue), forget=True)
+        return self._run("erase", (5, 6), cue=self._cue(cue), forget=True)
 
     @property
     def forward(self) -> FloatArray:
@@ -210,7 +209,6 @@ class CA3Memory:
     def _run(
         self,
         operation: str,
-        hold: int,
         read: tuple[int, int],
         *,
         cue: int | None = None,
@@ -219,12 +217,13 @@ class CA3Memory:
     ) -> Episode:
         began = time.perf_counter()
         simulation = self._simulation
-        ticks = np.arange(hold)
+        shown = self.shape.parameters.shown if operation in ("learn", "erase") else (0,)
+        ticks, times = np.array(shown), len(shown)
         if cue is not None:
-            simulation.feed("INcue", ticks * ms, np.full(hold, cue))
+            simulation.feed("INcue", ticks * ms, np.full(times, cue))
         if bits:
             each = np.fromiter(bits, np.int64)
-            simulation.feed("INcont", np.repeat(ticks, each.size) * ms, np.tile(each, hold))
+            simulation.feed("INcont", np.repeat(ticks, each.size) * ms, np.tile(each, times))
         if forget:
             simulation.feed("INforget", np.array([1.0]) * ms, np.array([0]))
         result = simulation.run(_SETTLE[self.shape.preset] * ms, weights=False)

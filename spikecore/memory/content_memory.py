@@ -43,7 +43,7 @@ class ContentMemory:
         Capacity: the number of memories that can be held.
     cue_names : sequence of str, optional
         The only names allowed (then ``cues`` is their number). Default: any name.
-    preset : {"robust", "published"}
+    preset : {"robust", "published", "board"}
         Parameters of the network.
     threshold : float, optional
         Default overlap for searches. Default: 0.65, for text 0.8.
@@ -92,7 +92,7 @@ class ContentMemory:
             preset,
             threshold=min(self.threshold, 0.9),
             # The long windows of "published" would mix up the memories that answer together.
-            completion=preset == "robust",
+            completion=preset != "published",
             backward_weight=12.0,
             forget_line=True,
         )
@@ -317,6 +317,22 @@ class ContentMemory:
         """Return the latest changes, newest first; empty for a memory without a file."""
         return [] if self.file is None else self.file.history(limit)
 
+    def contents(self) -> tuple[FloatArray, FloatArray, dict[str, int]]:
+        """Return what the network holds, e.g. to export it.
+
+        Returns
+        -------
+        forward : ndarray of float64, shape (cues, bits)
+            Weights cue -> content, nA.
+        backward : ndarray of float64, shape (bits, cues)
+            Weights content -> cue, nA.
+        numbers : dict of str to int
+            The neuron of each cue in use, oldest first.
+        """
+        with self._reading("contents"):
+            device = self._device()
+            return device.forward, device.backward, dict(self._names)
+
     # -- inside -------------------------------------------------------------------------
 
     def _device(self) -> CA3Memory:
@@ -379,10 +395,10 @@ class ContentMemory:
     def _reading(self, command: str) -> Iterator[None]:
         """Run an operation that need not change anything.
 
-        With ``robust`` a recall leaves the weights alone, so the file is only read. With
-        ``published`` it refreshes and disturbs them, so the file is held as for a store.
+        With ``robust`` and ``board`` a recall leaves the weights alone, so the file is only
+        read. With ``published`` it refreshes and disturbs them: the file is held as for a store.
         """
-        if self.file is None or self.shape.preset != "robust":
+        if self.file is None or self.shape.preset == "published":
             with self._writing(command):
                 yield
             return

@@ -25,7 +25,7 @@ Reads = tuple[tuple[int, str], ...]
 
 # When each side of the output is read, ticks after the operation begins.
 _READOUT: dict[str, Reads] = {
-    "learn": ((5, "cues"), (5, "bits"), (7, "cues"), (7, "bits")),
+    "learn": ((5, "cues"), (5, "bits")),
     "cue": ((5, "cues"), (6, "bits")),
     "content": ((5, "bits"), (6, "cues")),
 }
@@ -70,10 +70,11 @@ class StressTest:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise InvalidInput(f"stress: {name}", "must be a positive integer", got=repr(value))
-        if self.learn_ms < 3:  # noqa: PLR2004 - a learn holds its input for 3 ticks
+        held = self.shape.parameters.shown[-1] + 1
+        if self.learn_ms < held:
             raise InvalidInput(
                 "stress: learn_ms",
-                "must be at least 3: the input is held that long",
+                f"must be at least {held}: the input is held that long",
                 got=self.learn_ms,
             )
         if not 0.0 < self.density <= 1.0:
@@ -178,7 +179,7 @@ class Script:
                 old = memory.get(cue, NOTHING)
                 memory[cue] = content
                 both = (frozenset({cue}), content)
-                shows = {5: both, 7: both, 6: (NOTHING, old - content)}
+                shows = {5: both, _again(shape): both, 6: (NOTHING, old - content)}
                 operations.append(Operation("learn", tick, both[0], content, shows))
                 tick += test.learn_ms
             elif kind == "cue":
@@ -222,14 +223,14 @@ class Script:
         return shows
 
     def trains(self) -> tuple[Train, Train]:
-        """Return the input spikes: held for three ticks to learn, for one to recall."""
-        trains = []
+        """Return the input spikes: as the preset has it to learn, of one tick to recall."""
+        shown, trains = self.test.shape.parameters.shown, []
         for side in ("cues", "bits"):
             ticks, neurons = [], []
             for op in self.operations:
-                for hold in range(3 if op.kind == "learn" else 1):
+                for after in shown if op.kind == "learn" else (0,):
                     for neuron in getattr(op, side):
-                        ticks.append(op.tick + hold)
+                        ticks.append(op.tick + after)
                         neurons.append(neuron)
             trains.append(Train(np.array(ticks, float) * ms, np.array(neurons, np.int64)))
         return trains[0], trains[1]
@@ -247,6 +248,8 @@ class Script:
             reads = _READOUT[op.kind]
             if op.kind == "content" and shape.completion:
                 reads = (*reads, *_COMPLETED)
+            if op.kind == "learn":
+                reads = (*reads, (_again(shape), "cues"), (_again(shape), "bits"))
             wrong[op.kind] += any(
                 (found[op.tick + after, sides[side]] != ideal[op.tick + after, sides[side]]).any()
                 for after, side in reads
@@ -288,6 +291,11 @@ class Script:
             for after, (cues, bits) in op.shows.items():
                 raster[op.tick + after, [*cues, *(b + shape.cues for b in bits)]] = True
         return raster
+
+
+def _again(shape: CA3Shape) -> int:
+    """Return when a learn shows its answer for the second time."""
+    return _READOUT["learn"][0][0] + shape.parameters.shown[-1]
 
 
 def _bits(rng: np.random.Generator, n: int, density: float) -> Bits:

@@ -9,6 +9,7 @@ from spikecore.motifs.ladder import shipped_kernel
 from spikecore.motifs.layer import Answers, KernelLayer, Sums
 from spikecore.motifs.sparse import EventLayer, taps_of
 from spikecore.motifs.spike_motifs import MotifModel, MotifRaster
+from spikecore.motifs.unrolled import board_network, unrolled
 from spikecore.motifs.velocity import Velocity
 
 __all__ = [
@@ -26,10 +27,12 @@ __all__ = [
     "MovingPart",
     "Sums",
     "Velocity",
+    "board_network",
     "detect",
     "learn_motifs",
     "score",
     "shipped_kernel",
     "strongest",
     "taps_of",
+    "unrolled",
 ]

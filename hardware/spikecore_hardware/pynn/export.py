@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from spikecore import __version__
 from spikecore.backends.lowering import Lowered, lower
 from spikecore.errors import CapabilityRefused, InvalidInput, UnknownName
-from spikecore.files import atomic_folder, check_folder
+from spikecore.files import atomic_folder, check_folder, write_archive
 from spikecore.network import Network
 from spikecore.quantities import Quantity, ticks_of
 from spikecore.randomness import check_seed
@@ -28,11 +28,31 @@ from spikecore_hardware.pynn.readme import readme
 from spikecore_hardware.pynn.target import Settings, common_refusals
 from spikecore_hardware.pynn.targets import TARGETS
 
-__all__ = ["FORMAT", "Export", "export_pynn"]
+__all__ = ["FORMAT", "Export", "Extra", "export_pynn"]
 
 FORMAT = "spikecore-export-1"
 
 Arrays = dict[str, npt.NDArray[Any]]
+Archive = tuple[str, dict[str, Any], Arrays]
+
+
+@dataclass(frozen=True)
+class Extra:
+    """What an export for one simulator has beside the rest.
+
+    Attributes
+    ----------
+    texts : mapping of str to str
+        Text files, by name.
+    archives : callable
+        Called once all is checked. Returns archives by name: format, plain values, arrays.
+    preface : str
+        What README.txt begins with.
+    """
+
+    texts: Mapping[str, str] = field(default_factory=dict)
+    archives: Callable[[], Mapping[str, Archive]] = dict
+    preface: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,7 +91,7 @@ def export_pynn(
     seed: int = 0,
     targets: Iterable[str] | None = None,
     backend: str = "event",
-    extra: Mapping[str, str] | None = None,
+    extra: Extra | None = None,
     force: bool = False,
 ) -> Export:
     """Write ``run.py`` with its arrays, and the spikes that ``backend`` finds.
@@ -90,8 +110,8 @@ def export_pynn(
         Default: all that can.
     backend : str
         What ``expected.npz`` comes from.
-    extra : mapping of str to str, optional
-        Further text files, by name.
+    extra : Extra, optional
+        What else to write.
     force : bool
         Replace a folder that holds something.
 
@@ -111,6 +131,7 @@ def export_pynn(
         If the run on ``backend`` is not complete.
     """
     check_folder(folder, force=force)
+    extra = extra or Extra()
     wanted = tuple(TARGETS) if targets is None else tuple(targets)
     for name in wanted:
         if name not in TARGETS:
@@ -138,10 +159,13 @@ def export_pynn(
     texts = {
         "run.py": files("spikecore_hardware.pynn").joinpath("script.py").read_text("utf-8"),
         "network.json": json.dumps(description, indent=1) + "\n",
-        "README.txt": readme(manifest),
-        **(extra or {}),
+        "README.txt": extra.preface + readme(manifest),
+        **extra.texts,
     }
+    more = extra.archives()
     with atomic_folder(folder, force=force) as place:
+        for name, archive in more.items():
+            write_archive(place / name, *archive)
         _write(place, texts, arrays, expected, manifest)
         written = tuple(sorted(path.name for path in place.iterdir()))
     return Export(os.fspath(folder), written, differences, refused, counts)

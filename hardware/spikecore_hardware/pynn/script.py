@@ -6,6 +6,9 @@
 
 Needs PyNN, numpy and the simulator. Reads network.json and arrays.npz, which lie beside it, and
 writes result-SIMULATOR.npz. README.txt says what differs between the simulators.
+
+The virtual board of sPyNNaker maps a network but runs nothing. There the script writes
+mapped-spinnaker.npz, with the synapses as they would be loaded.
 """
 
 from __future__ import annotations
@@ -168,10 +171,14 @@ class Run:
         if given["port"] == "inh":
             weight = -weight  # PyNN's sign for synapses that are no conductances
         columns = np.broadcast_arrays(part["pre"], part["post"], weight, ticks * self.dt)
+        synapses = np.stack(columns, axis=1)
+        if self.name == "spinnaker":
+            # Version 7.4 miscounts how many synapses a source has on a core unless they are sorted.
+            synapses = synapses[np.lexsort(synapses.T[1::-1])]
         made = self.sim.Projection(
             self.groups[given["source"]],
             self.groups[given["target"]],
-            self.sim.FromListConnector(np.stack(columns, axis=1)),
+            self.sim.FromListConnector(synapses),
             synapse_type=self.synapse(given["rule"], float(self.gain(given)[0])),
             receptor_type=RECEPTORS[given["port"]],
             label=given["name"],
@@ -240,14 +247,12 @@ class Run:
         return made
 
     def go(self) -> Arrays:
-        """Run, and return the spikes of each population in ticks."""
+        """Run, and return the spikes of each population in ticks; none of a virtual board."""
         first = self.target["first"]
         self.sim.run((self.network["ticks"] + first) * self.dt)
-        if self.name == "spinnaker":
-            config = importlib.import_module("spinn_utilities.config_holder")
-            if config.get_config_bool("Machine", "virtual_board"):
-                sys.exit("mapped on the virtual board, which computes no spikes: no result written")
         found: Arrays = {}
+        if self.virtual():
+            return found
         for number, given in enumerate(self.network["populations"]):
             trains = self.groups[given["name"]].get_data("spikes").segments[0].spiketrains
             times = [np.asarray(train.rescale("ms").magnitude) for train in trains]
@@ -260,23 +265,53 @@ class Run:
             found[f"s{number}n"] = neurons[inside][order].astype(np.int64)
         return found
 
+    def virtual(self) -> bool:
+        """Return whether this is a board that does not exist, where no neuron has run."""
+        if self.name != "spinnaker":
+            return False
+        settings = importlib.import_module("spinn_utilities.config_holder")
+        return bool(settings.get_config_bool("Machine", "virtual_board"))
+
+    def synapses(self) -> Arrays:
+        """Return pre, post, delay (ticks) and weight of all synapses that a board may change.
+
+        Of a virtual board, of all. Sorted.
+        """
+        found: Arrays = {}
+        for number, given in enumerate(self.network["projections"]):
+            wanted = given["rule"] is not None or self.virtual()
+            if given["name"] not in self.projections or not wanted:
+                continue
+            rows = self.projections[given["name"]].get(["delay", "weight"], format="list")
+            columns = np.array([tuple(row) for row in rows], np.float64).reshape(-1, 4)
+            columns[:, 2] = np.rint(columns[:, 2] / self.dt)
+            found[f"p{number}"] = columns[np.lexsort(columns.T[::-1])]
+        return found
+
     def save(self, spikes: Arrays, path: Path) -> None:
         """Write the result; under MPI, once."""
         if self.sim.rank() != 0:
             return
+        synapses = self.synapses() if self.name == "spinnaker" else {}
         header = {
             "format": FORMAT,
-            "arrays": sorted(spikes),
+            "arrays": sorted([*spikes, *synapses]),
             "populations": [given["name"] for given in self.network["populations"]],
             "sizes": [given["size"] for given in self.network["populations"]],
             "simulator": self.name,
+            "virtual": self.virtual(),
+            "projections": {
+                given["name"]: f"p{number}"
+                for number, given in enumerate(self.network["projections"])
+                if f"p{number}" in synapses
+            },
             "versions": {n: metadata.version(n) for n in ("PyNN", PACKAGES[self.name], "numpy")},
             "dt": self.dt,
             "ticks": self.network["ticks"],
             "hash": self.network["hash"],
             "seed": self.network["seed"],
         }
-        arrays: dict[str, Any] = {"meta": np.array(json.dumps(header)), **spikes}
+        arrays: dict[str, Any] = {"meta": np.array(json.dumps(header)), **spikes, **synapses}
         part = path.with_name(f".{path.name}.part.npz")
         np.savez_compressed(part, **arrays)
         part.replace(path)
@@ -303,9 +338,14 @@ def main() -> None:
         parser.error(f"the folder {path.absolute().parent} does not exist")
     run = Run(given.simulator, folder, given.threads)
     spikes = run.go()
+    if run.virtual() and given.output is None:
+        path = folder / f"mapped-{given.simulator}.npz"
     run.save(spikes, path)
     run.sim.end()
-    print(f"{sum(v.size for k, v in spikes.items() if k.endswith('t'))} spikes, in {path}")
+    count = f"{sum(v.size for k, v in spikes.items() if k.endswith('t'))} spikes"
+    if run.virtual():
+        count = "mapped on a virtual board, where nothing runs: no spikes, but the synapses"
+    print(f"{count}, in {path}")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from spikecore_hardware.spinnaker import kernels
 from spikecore_hardware.spinnaker.limits import LIMITS, SpinnakerCapabilities
 from spikecore_hardware.spinnaker.mapping import PopulationMap, map_populations
 from spikecore_hardware.spinnaker.scaling import quantise, weight_step
-from spikecore_hardware.spinnaker.tables import C, L, R, State, build_net, new_state
+from spikecore_hardware.spinnaker.tables import HISTORY, C, L, R, State, build_net, new_state
 
 __all__ = ["SpinnakerBackend", "SpinnakerSession"]
 
@@ -75,7 +75,7 @@ class SpinnakerSession(SteppedSession):
 
     def _start(self) -> None:
         super()._start()
-        self.counters |= {"saturated": 0, "wrapped": 0}
+        self.counters |= {"saturated": 0, "wrapped": 0, "forgotten": 0}
 
     def _map(self, projection: int) -> PopulationMap:
         start = self.lowered.projections[projection].target_start
@@ -194,6 +194,11 @@ class SpinnakerSession(SteppedSession):
         ):
             if self.counters[name]:
                 notes.append(f"{self.counters[name]} {what}: use smaller weights")
+        if self.counters["forgotten"]:
+            notes.append(
+                f"{self.counters['forgotten']} updates of synapses missed spikes of their target, "
+                f"which remembers its last {HISTORY - 1}: let sources fire more often"
+            )
         return tuple(notes)
 
     def _mapping_notes(self) -> list[str]:

@@ -15,7 +15,7 @@ import numpy as np
 from spikecore.backends.lowering import LoweredProjection
 from spikecore_hardware.board import CoreLimits
 
-__all__ = ["CoreLayout", "bits_for", "lay_out"]
+__all__ = ["CoreLayout", "bits_for", "lay_out", "row_words"]
 
 _RECEPTOR_BITS = 1
 _PLASTIC_HEADER_BYTES = 8  # time and trace of the last spike of the source
@@ -95,7 +95,7 @@ def _with(
         slots=slots,
         max_delay=slots * (limits.delay_extension_stages + 1),
         dtcm_bytes=ring + on_core * per_neuron + limits.buffer_bytes + _table_bytes(incoming, dt),
-        longest_row=max((_row_words(p, on_core, slots) for p in incoming), default=0),
+        longest_row=max((row_words(p, on_core, slots)[0] for p in incoming), default=0),
     )
 
 
@@ -108,15 +108,18 @@ def _table_bytes(incoming: Sequence[LoweredProjection], dt: float) -> int:
     return sum(2 * int(np.ceil(np.log(2048.0) * tau / dt)) for tau in taus)
 
 
-def _row_words(p: LoweredProjection, on_core: int, slots: int) -> int:
-    """Return the words of the longest row: synapses of a source and stage on one core."""
+def row_words(p: LoweredProjection, on_core: int, slots: int) -> tuple[int, int]:
+    """Return the words of the longest row (synapses of a source and stage on one core).
+
+    And the number of stages, 1 without delay extensions.
+    """
     if p.size == 0:
-        return 0
+        return 0, 1
     cores = -(-p.target_size // on_core)
     stage = (np.broadcast_to(p.delay, (p.size,)).astype(np.int64) - 1) // slots
     stages = int(stage.max()) + 1
     row = (p.source * stages + stage) * cores + p.target // on_core
     synapses = int(np.bincount(row).max())
     if p.plasticity is None:
-        return synapses
-    return -(-synapses // 2) + -(-(_PLASTIC_HEADER_BYTES + 2 * synapses) // 4)
+        return synapses, stages
+    return -(-synapses // 2) + -(-(_PLASTIC_HEADER_BYTES + 2 * synapses) // 4), stages

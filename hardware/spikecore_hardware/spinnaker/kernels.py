@@ -23,7 +23,7 @@ SETTLE = -1
 # Names of rows, columns and entries as plain integers, which compile to constants.
 TICK, N_OUT, INPUT, SENT = int(R.TICK), int(R.N_OUT), int(R.INPUT), int(R.SENT)
 DELIVERED, PENDING, UPDATES = int(R.DELIVERED), int(R.PENDING), int(R.UPDATES)
-SATURATED, WRAPPED = int(R.SATURATED), int(R.WRAPPED)
+SATURATED, WRAPPED, FORGOTTEN = int(R.SATURATED), int(R.WRAPPED), int(R.FORGOTTEN)
 REST, RESISTANCE, LEAK, OFFSET = int(N.REST), int(N.RESISTANCE), int(N.LEAK), int(N.OFFSET)
 RESET, THRESHOLD, REFRACTORY = int(N.RESET), int(N.THRESHOLD), int(N.REFRACTORY)
 DECAY_EXC, GAIN_EXC = int(N.DECAY_EXC), int(N.GAIN_EXC)
@@ -132,6 +132,7 @@ def _remember(net: Net, st: State, pop: int, post: int, t: int) -> None:
     if last + 1 < HISTORY:
         st.post[post] = last + 1
     else:  # the oldest real spike is forgotten; the placeholder stays
+        st.dropped[post] = st.history[post, 1, 0]
         for e in range(1, HISTORY - 1):
             st.history[post, e, 0] = st.history[post, e + 1, 0]
             st.history[post, e, 1] = st.history[post, e + 1, 1]
@@ -214,6 +215,8 @@ def _learn_row(
         lag = delay if net.rule[rule, L_DENDRITIC] else 0
         weight = np.int64(st.weight[begin + s]) << shift
         post = net.population[pop, P_POST] + j
+        if fires and st.dropped[post] > max(max(st.pre[pre, 0], st.pre[pre, 2]) - lag, 0):
+            st.register[FORGOTTEN] += 1
         weight, entry = _potentiate(net, st, rule, post, weight, lag, t, pre)
         if fires and entry > 0:
             weight = _depress(net, st, rule, post, weight, lag, t, entry)

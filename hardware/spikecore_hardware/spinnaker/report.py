@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,25 +12,27 @@ import numpy.typing as npt
 from spikecore.backends.lowering import Lowered, LoweredProjection, lower
 from spikecore.backends.protocol import Options
 from spikecore.errors import InvalidInput
-from spikecore.inputs import Poisson, PoissonCounts
+from spikecore.inputs import BoundInput, Poisson, PoissonCounts, Train
 from spikecore.network import Network
 from spikecore.quantities import Hz, Quantity, magnitude
-from spikecore.results import Comparison, Result
-from spikecore.simulate import run
-from spikecore_hardware.board import Board, load_board
-from spikecore_hardware.spike_distance import van_rossum
+from spikecore_hardware.board import CoreLimits, load_board
 from spikecore_hardware.spinnaker.backend import SpinnakerBackend
 from spikecore_hardware.spinnaker.limits import SpinnakerCapabilities
 from spikecore_hardware.spinnaker.mapping import PopulationMap, map_populations
+from spikecore_hardware.spinnaker.placement import (
+    CoreBlock,
+    board_cores,
+    lay_blocks,
+    most_routing_entries,
+)
 from spikecore_hardware.spinnaker.scaling import quantise, weight_step
 
 __all__ = [
     "ExportCheck",
+    "InputCheck",
     "PopulationCheck",
     "ProjectionCheck",
-    "SideBySide",
     "check_export",
-    "compare_with_float",
 ]
 
 _LARGEST_SUM = 0xFFFF
@@ -74,13 +76,43 @@ class ProjectionCheck:
 
 @dataclass(frozen=True)
 class PopulationCheck:
-    """How one population lies on cores; memory in bytes, an estimate."""
+    """How one population lies on cores.
+
+    Attributes
+    ----------
+    name : str
+    neurons, cores, neurons_per_core : int
+    dtcm_bytes, sdram_bytes : int
+        Local memory and share of the chip's memory that a core needs, an estimate.
+    work : float
+        Synaptic events of the busiest core at the stated rates, as a share of what the tool
+        chain plans for a core; above 1 ticks may overrun.
+    """
 
     name: str
     neurons: int
     cores: int
     neurons_per_core: int
     dtcm_bytes: int
+    sdram_bytes: int
+    work: float
+
+
+@dataclass(frozen=True)
+class InputCheck:
+    """An input.
+
+    Attributes
+    ----------
+    name : str
+    at_once, limit : int
+        Spikes in its fullest tick (of Poisson spikes: mean and five standard deviations), and
+        above how many packets may come late.
+    """
+
+    name: str
+    at_once: int
+    limit: int
 
 
 @dataclass(frozen=True)
@@ -92,6 +124,10 @@ class ExportCheck:
     board : str
     cores, board_cores : int
         Cores for neurons, inputs and delay extensions; cores of one board.
+    blocks : tuple of CoreBlock
+        These cores, and where they would lie.
+    routing_entries : int
+        Entries that a router needs, at most.
     refused : tuple of str
         Why the board cannot run it as it is.
     """
@@ -99,18 +135,26 @@ class ExportCheck:
     board: str
     cores: int
     board_cores: int
+    blocks: tuple[CoreBlock, ...]
+    routing_entries: int
+    inputs: tuple[InputCheck, ...]
     populations: tuple[PopulationCheck, ...]
     projections: tuple[ProjectionCheck, ...]
     refused: tuple[str, ...]
 
     @property
     def boards(self) -> int:
-        """Number of boards needed, at least."""
-        return -(-self.cores // self.board_cores)
+        """Number of boards needed, about."""
+        return 1 + max((share.board for block in self.blocks for share in block.chips), default=0)
+
+    @property
+    def chips(self) -> int:
+        """Number of chips needed, about."""
+        return len({(s.board, s.x, s.y) for block in self.blocks for s in block.chips})
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values."""
-        return asdict(self) | {"boards": self.boards}
+        return asdict(self) | {"boards": self.boards, "chips": self.chips}
 
 
 def check_export(
@@ -157,11 +201,16 @@ def check_export(
                 fix="use LIF",
             )
     maps = map_populations(lowered, described.core)
+    blocks = lay_blocks(lowered, maps, described)
+    memory = {block.name: block.sdram_bytes for block in blocks if block.kind == "neurons"}
     capabilities: SpinnakerCapabilities = SpinnakerBackend().capabilities(Options())
     return ExportCheck(
         board=described.name,
-        cores=_cores(lowered, maps),
-        board_cores=_board_cores(described),
+        cores=sum(block.cores for block in blocks),
+        board_cores=board_cores(described),
+        blocks=blocks,
+        routing_entries=most_routing_entries(blocks),
+        inputs=tuple(_input(bound, lowered.dt, described.core) for bound in lowered.inputs),
         populations=tuple(
             PopulationCheck(
                 m.lowered.name,
@@ -169,6 +218,8 @@ def check_export(
                 m.layout.cores,
                 m.layout.neurons,
                 m.layout.dtcm_bytes,
+                memory[m.lowered.name],
+                _work(m, lowered, hertz, described.core),
             )
             for m in maps
         ),
@@ -179,21 +230,26 @@ def check_export(
     )
 
 
-def _board_cores(board: Board) -> int:
-    gatherer = 1  # the tool chain keeps one more core on the chip with the network socket
-    return int(board.machine["chips"] * board.machine["application_cores"]) - gatherer
+def _input(bound: BoundInput, dt: float, limits: CoreLimits) -> InputCheck:
+    source, most = bound.input.source, 0
+    if isinstance(source, Train):
+        ticks = np.rint(np.asarray(source.times.value) / dt)
+        most = int(np.unique(ticks, return_counts=True)[1].max(initial=0))
+    elif isinstance(source, Poisson | PoissonCounts):
+        rates = np.broadcast_to(np.asarray(source.rate.value), (bound.input.size,))
+        mean = float(rates.sum()) * dt * 1e-3
+        most = min(bound.input.size, math.ceil(mean + _SIGMAS * math.sqrt(mean)))
+    return InputCheck(bound.input.name, most, limits.spikes_at_once)
 
 
-def _cores(lowered: Lowered, maps: Sequence[PopulationMap]) -> int:
-    own = dict.fromkeys((start for start, _ in lowered.groups.values()), 1)
-    own |= {m.lowered.start: m.layout.cores for m in maps}
-    extended = {
-        c.source_start
-        for m in maps
-        for c in m.incoming
-        if int(c.delay.max(initial=0)) > m.layout.slots
-    }
-    return sum(own.values()) + sum(own[start] for start in extended)
+def _work(m: PopulationMap, lowered: Lowered, hertz: float, limits: CoreLimits) -> float:
+    """Return the synaptic events of the busiest core as a share of what is planned for one."""
+    share = np.zeros(m.layout.cores)
+    for p in m.incoming:
+        planned = limits.static_events if p.plasticity is None else limits.plastic_events
+        events = _rates(p, lowered, hertz)[p.source] / planned
+        share += np.bincount(p.target // m.layout.neurons, events, m.layout.cores)
+    return float(share.max())
 
 
 def _projection(c: LoweredProjection, m: PopulationMap, load: float) -> ProjectionCheck:
@@ -240,71 +296,3 @@ def _rates(p: LoweredProjection, lowered: Lowered, hertz: float) -> npt.NDArray[
         ):
             return np.broadcast_to(np.asarray(source.rate.value), (p.source_size,))
     return np.full(p.source_size, hertz)
-
-
-@dataclass(frozen=True, eq=False)
-class SideBySide:
-    """A network in floating point and in the chip's arithmetic.
-
-    Attributes
-    ----------
-    floating, fixed : Result
-    comparison : Comparison
-        Missing: spikes of the float run only. Extra: of the mirror only.
-    rates : dict of str to (float, float)
-        Spikes per second and neuron of each population, float and mirror.
-    distance : dict of str to float
-        Squared distance of van Rossum (2001), "A novel spike distance", mean over the
-        neurons, time constant 10 ms. A spike that only one run has adds 0.5 to its neuron.
-    """
-
-    floating: Result
-    fixed: Result
-    comparison: Comparison
-    rates: dict[str, tuple[float, float]]
-    distance: dict[str, float]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return all figures as plain values."""
-        return {
-            "matched": self.comparison.matched,
-            "missing": len(self.comparison.missing),
-            "extra": len(self.comparison.extra),
-            "first_divergence": self.comparison.first_divergence,
-            "rates": self.rates,
-            "distance": self.distance,
-        }
-
-
-def compare_with_float(
-    network: Network, duration: Quantity, *, seed: int = 0, progress: bool = False
-) -> SideBySide:
-    """Run a network on ``event`` and on the mirror.
-
-    Raises
-    ------
-    CapabilityRefused
-        If the mirror cannot run it.
-    """
-    fixed = run(network, duration, backend="spinnaker", seed=seed, progress=progress)
-    floating = run(network, duration, backend="event", seed=seed, progress=progress)
-    sizes = {p.name: p.size for p in network.populations}
-    seconds = fixed.duration * 1e-3
-    return SideBySide(
-        floating=floating,
-        fixed=fixed,
-        comparison=fixed.compare(floating),
-        rates={
-            name: (
-                len(floating.spikes[name]) / size / seconds,
-                len(fixed.spikes[name]) / size / seconds,
-            )
-            for name, size in sizes.items()
-        },
-        distance={
-            name: van_rossum(
-                floating.spikes[name], fixed.spikes[name], size=size, ticks=fixed.ticks
-            )
-            for name, size in sizes.items()
-        },
-    )

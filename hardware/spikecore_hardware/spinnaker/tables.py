@@ -39,6 +39,7 @@ class R(IntEnum):
     UPDATES = 6
     SATURATED = 7  # sums that ring buffers cut off
     WRAPPED = 8  # results that did not fit into 32 bits
+    FORGOTTEN = 9  # updates of synapses that missed a post spike
 
 
 class N(IntEnum):
@@ -138,6 +139,7 @@ class State(NamedTuple):
     pre: Array  # (rows, 3): tick and trace of the last spike, tick up to which all is learnt
     post: Array  # (neurons,): entries in the history less one
     history: Array  # (neurons, HISTORY, 2): ticks and traces
+    dropped: Array  # (neurons,): tick of the latest spike that no longer is in the history
     relay: Array  # spikes of sources in the last ticks, for delay extensions
 
 
@@ -302,5 +304,6 @@ def new_state(lowered: Lowered, maps: Sequence[PopulationMap], net: Net, weight:
         pre=np.zeros((rows, 3), np.int64),
         post=np.zeros(posts, np.int64),
         history=np.zeros((posts, HISTORY, 2), np.int64),
+        dropped=np.full(posts, -1, np.int64),
         relay=np.zeros(relay, np.int64),
     )
