@@ -265,10 +265,11 @@ class BoundInput:
         )
 
     def _counted(self, start: int, stop: int) -> Spikes:
+        counts = self.counts
         each = np.arange(self.input.size, dtype=np.uint32)
         ticks, neurons = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
         for t in range(start, stop):
-            number = self.counts.draw(each, t)
+            number = counts.draw(each, t)
             neurons.append(np.repeat(np.arange(self.input.size), number))
             ticks.append(np.full(neurons[-1].size, t))
         return Spikes(np.concatenate(ticks), np.concatenate(neurons), self.dt)

@@ -95,7 +95,8 @@ class Projection:
     source, target : Population, Input or str
         Groups, or their names. An Input cannot be a target.
     wiring : Wiring
-        ``OneToOne()``, ``AllToAll()``, ``Pairs(pre, post)``, ``RandomPairs(p)``.
+        ``OneToOne()``, ``AllToAll()``, ``Pairs(pre, post)``, ``RandomPairs(p)``,
+        ``RandomTotal(n)``.
     weight : Quantity, Uniform or Normal
         One value, one per synapse (in the order of ``Pairs``), or a distribution.
         The dimension is that of the port: current (nA) for exponential and alpha
@@ -137,7 +138,8 @@ class Projection:
                 f"{self.place}.wiring",
                 "must be a wiring",
                 got=repr(self.wiring),
-                fix="use OneToOne(), AllToAll(), Pairs(pre, post) or RandomPairs(p)",
+                fix="use OneToOne(), AllToAll(), Pairs(pre, post), RandomPairs(p) or "
+                "RandomTotal(n)",
             )
         if not isinstance(self.delay, Uniform | Normal):
             delay = magnitude(self.delay, "time", f"{self.place}.delay")

@@ -304,7 +304,7 @@ class Normal:
         raise InvalidInput(
             place,
             "low .. high must hold more of the distribution",
-            got=f"{self.low} .. {self.high} for {self.mean} +- {self.sd}",
+            got=f"{self.low or -np.inf} .. {self.high or np.inf} for {self.mean} +- {self.sd}",
             fix="widen the limits",
         )
 

@@ -6,13 +6,34 @@ import shutil
 from dataclasses import replace
 from importlib.metadata import EntryPoint
 
+import numpy as np
 import pytest
+import torch
 from backend_params import NO_BRIAN2
 from fault_cases import network, synapses
 
-from spikecore import Simulation, ms, nA, run
+from spikecore import (
+    LIF,
+    Delta,
+    Hz,
+    Input,
+    Network,
+    Normal,
+    OneToOne,
+    PoissonCounts,
+    Population,
+    Projection,
+    RandomTotal,
+    Simulation,
+    ms,
+    mV,
+    nA,
+    run,
+    run_batch,
+)
 from spikecore.backends import registry
 from spikecore.backends.clocked import ClockedBackend
+from spikecore.backends.lowering import lower
 
 
 def on_brian2(parts=None, **options):
@@ -68,8 +89,66 @@ def twice_in_a_tick():
     simulation.feed("in", [3, 3] * ms, [0, 0])
 
 
+def far_delay():
+    return Network(
+        [
+            Population("n", 2000, LIF(synapse=Delta())),
+            Projection("n", "n", OneToOne(), 1 * mV, 1e6 * ms),
+        ]
+    )
+
+
+def on_gpu(call):
+    """Call a method of the GPU's engine that looks before it computes."""
+    from spikecore.backends.torch.cuda.engine import CudaEngine
+
+    engine = object.__new__(CudaEngine)  # a whole one needs the GPU
+    engine.lowered, engine.items, engine.draws = lower(network(), 0), 1, frozenset()
+    call(engine)
+
+
+def without_gpu():
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    run(network(), 5 * ms, backend="torch:device=cuda")
+
+
+def drawn(weight):
+    parts = [
+        Input("in", 3),
+        Population("n", 3, LIF()),
+        Projection("in", "n", RandomTotal(5), weight, 1 * ms),
+    ]
+    return run(Network(parts), 5 * ms)
+
+
+def copies(*feeds):
+    return run_batch(network(), 5 * ms, feeds)
+
+
 FAULTS = {
+    "Synapses and inputs that are drawn": {
+        "a total that is no integer": lambda: synapses(wiring=RandomTotal(1.5)),
+        "a total below 0": lambda: synapses(wiring=RandomTotal(-1)),
+        "limits that leave nothing to draw": lambda: drawn(Normal(1 * nA, 0 * nA, low=2 * nA)),
+        "counts that are too fast": lambda: run(
+            Network([Input("in", 3, PoissonCounts(60_000 * Hz))]), 5 * ms
+        ),
+    },
+    "Copies": {
+        "no copies": copies,
+        "an input that does not exist, in a copy": lambda: copies({}, {"on": ([1] * ms, [0])}),
+        "a neuron that does not exist, in a copy": lambda: copies({"in": ([1] * ms, [3])}),
+    },
     "Backends": {
+        "torch on a GPU that is not there": without_gpu,
+        "delays that fill the memory, torch": lambda: run(far_delay(), 5 * ms, backend="torch"),
+        "many spikes of an input neuron in a tick, GPU": lambda: on_gpu(
+            lambda engine: engine._check_given(np.array([1]), np.array([17]), 0)
+        ),
+        "a run of more ticks than a GPU counts": lambda: on_gpu(
+            lambda engine: engine.run(0, 2**30 + 1, [])
+        ),
         "an option that the backend does not have": lambda: on_brian2(options={"tarket": "numpy"}),
         "a value that the option does not have": lambda: on_brian2(options={"target": "cyton"}),
         "an option without its name": lambda: run(network(), 5 * ms, backend="brian2:cython"),
