@@ -28,7 +28,9 @@ DIGESTS = {
 }
 
 every_preset = pytest.mark.parametrize("preset", ["published", "robust"])
-every_backend = pytest.mark.parametrize("backend", ["event", "clocked", "spinnaker", BRIAN2])
+every_backend = pytest.mark.parametrize(
+    "backend", ["event", "clocked", "spinnaker", "torch", BRIAN2]
+)
 every_session = pytest.mark.parametrize("name", list(SESSIONS))
 
 

@@ -30,15 +30,15 @@ class _LazyGroup(click.Group):
         return command
 
 
-_COMMANDS = ("backends", "doctor", "export", "memory", "motion")
+_COMMANDS = ("backends", "doctor", "export", "memory", "motion", "run")
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(spikecore.__version__, prog_name="spikecore")
 def root() -> None:
-    """Spiking memories that store, recall and forget; motion from event cameras.
+    """Spiking networks on any backend; memories that store and recall; motion from events.
 
-    Start with: spikecore memory demo, or spikecore motion detect FILE
+    Start with: spikecore memory demo, spikecore motion detect FILE, or spikecore run FILE.py:NAME
     """
 
 
@@ -46,7 +46,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit.
 
     Exit status: 0 done, 1 a comparison found differences, 2 wrong usage, 3 bad
-    input, 4 backend unavailable, 5 refused by a backend, 130 interrupted.
+    input, 4 backend unavailable, 5 refused by a backend, 6 a run ended early, 130
+    interrupted.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     try:

@@ -27,7 +27,14 @@ BROKEN = 4
 _OLDEST_PYTHON = (3, 11)
 
 _CUDA = "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() else '')"
-_EXTRAS = {"plot": "matplotlib", "events": "tonic", "nengo": "nengo"}
+_EXTRAS = {
+    "plot": "matplotlib",
+    "events": "tonic",
+    "nengo": "nengo",
+    "nir": "nir",
+    "pynn": "PyNN",
+    "nest": "nest-simulator",
+}
 
 
 @dataclass(frozen=True)
