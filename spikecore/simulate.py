@@ -264,6 +264,19 @@ class Simulation:
         """Model time run so far, ms."""
         return self._session.tick * self._lowered.dt
 
+    def advice(self, duration: Quantity) -> tuple[str, ...]:
+        """Say, before anything runs, whether another backend is the better choice for this.
+
+        From costs that were measured; :meth:`run` adds it to the notes of the result.
+
+        Parameters
+        ----------
+        duration : Quantity
+            Model time (time), on the grid.
+        """
+        found = self._capabilities.advice(self._lowered, self._checked_ticks(duration))
+        return (f"backend {self._identity['backend']!r}: {found}",) if found else ()
+
     def run(self, duration: Quantity, *, progress: bool = False, weights: bool = True) -> Result:
         """Go on for ``duration``; return everything since the start.
 
@@ -285,7 +298,7 @@ class Simulation:
             If the backend runs in one piece, and has.
         """
         ticks = self._checked_ticks(duration)
-        self._advise(ticks)
+        self._advice = self.advice(duration)
         with progress_bar("running", ticks, enabled=progress) as advance:
             self._session.advance(self._session.tick + ticks, advance)
         return self.result(weights=weights)
@@ -458,12 +471,6 @@ class Simulation:
         """
         self._needs_checkpoints()
         self._session.restore(read_checkpoint(path, self._identity))
-
-    def _advise(self, ticks: int) -> None:
-        """Note where another backend would be the better choice."""
-        advice = self._capabilities.advice(self._lowered, ticks)
-        if advice:
-            self._advice = (f"backend {self._identity['backend']!r}: {advice}",)
 
     def _needs_checkpoints(self) -> None:
         if not self._capabilities.checkpoint:

@@ -62,6 +62,14 @@ def test_all_options_reach_the_run(cli):
     assert (found["backend"], found["seed"], found["precision"]) == ("clocked", 7, "float32")
 
 
+def test_advice_comes_before_the_run(cli, monkeypatch):
+    monkeypatch.setattr("spikecore.backends.protocol.LONG_RUN_SECONDS", 1e-4)
+    status, text, error = cli("model.py:net", "--duration", "10", "--backend", "clocked")
+    assert status == 0
+    assert "advice: backend 'clocked': this backend is the slow choice" in error
+    assert "slow choice" not in text
+
+
 def test_two_backends_beside_each_other(cli):
     status, text, _ = cli("model.py:net", "--duration", "100", "--compare", "clocked")
     assert status == 0

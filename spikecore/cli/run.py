@@ -60,17 +60,23 @@ def command(
     Ctrl-C ends the run and keeps the results so far (exit status 130). A run that diverges or
     runs away keeps its results too (exit status 6).
     """
-    from spikecore.simulate import run
+    from spikecore.simulate import Simulation, run
 
     for path in filter(None, (out, plot)):
         check_writable(path)
     pictures = plotting() if plot else None
     found = load_network(network)
-    options: dict[str, Any] = {"seed": seed, "precision": precision, "progress": not output.quiet}
-    result = run(found, duration * ms, backend=backend, **options)
+    options: dict[str, Any] = {"seed": seed, "precision": precision}
+    shown = not (output.quiet or output.as_json)
+    simulation = Simulation(found, backend=backend, **options)
+    advice = simulation.advice(duration * ms)
+    if shown:
+        for text in advice:
+            click.echo(f"advice: {text}", err=True)
+    result = simulation.run(duration * ms, progress=shown)
     data = _summary(result)
     lines = [_line(name, entry) for name, entry in data["groups"].items()]
-    lines += [f"note: {note}" for note in result.notes]
+    lines += [f"note: {note}" for note in result.notes if note not in advice]
     if result.status != "complete":
         lines.append(f"{result.status}: {result.message}")
     if out:
@@ -81,7 +87,9 @@ def command(
         lines.append(f"picture in {plot}")
     status = {"complete": 0, "interrupted": INTERRUPTED}.get(result.status, ENDED)
     if compare and status == 0:
-        comparison = result.compare(run(found, duration * ms, backend=compare, **options))
+        comparison = result.compare(
+            run(found, duration * ms, backend=compare, progress=shown, **options)
+        )
         lines.append(f"{backend} beside {compare}: {comparison}")
         data["comparison"] = {
             "backend": compare,
