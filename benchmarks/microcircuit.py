@@ -57,8 +57,8 @@ PROBABILITY = np.array(  # row: target, column: source
     ]
 )
 WEIGHT, RELATIVE_SD, INHIBITION = 87.81, 0.1, -4.0  # pA
-PUBLISHED = (0.90, 2.99, 4.44, 5.88, 7.75, 8.67, 1.08, 7.86)
-"""Rates in Hz that GeNN 5.4 measured in 10 s of the same model."""
+PUBLISHED = (0.903, 2.965, 4.414, 5.876, 7.569, 8.633, 1.105, 7.829)
+"""Rates in Hz that come with NEST's reference implementation (`full_mean_rates`)."""
 
 
 def synapses(probability: float, n_source: int, n_target: int) -> int:

@@ -94,7 +94,8 @@ def _draw_board(
     for spine in axes.spines.values():
         spine.set_visible(False)
     used = sum(len(owners) for owners in taken.values())
-    axes.set_title(f"board {number}: {used} cores on {len(taken)} chips", fontsize=9, loc="left")
+    where = "one chip" if len(taken) == 1 else f"{len(taken)} chips"
+    axes.set_title(f"board {number}: {used} cores on {where}", fontsize=9, loc="left")
 
 
 def _draw_core(

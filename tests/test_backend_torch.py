@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -200,21 +202,72 @@ def test_copies_that_learn_keep_weights_of_their_own(backend):
     assert not np.array_equal(together[0].weights["a->a"], together[1].weights["a->a"])
 
 
-@every_device
-def test_a_copy_that_diverges_leaves_the_others_running(backend):
-    net = Network(
+def fragile():
+    """One neuron whose state may overflow beside one that fires."""
+    return Network(
         [
-            Input("in", 2),
+            Input("in", 3),
             Population("n", 1, LIF(synapse=Delta(), v_threshold=1e300 * mV)),
+            Population("lively", 1, LIF(synapse=Delta())),
             Projection("in", "n", Pairs([0, 1], [0, 0]), np.array([1.7e308, 2.0]) * mV, 1 * ms),
+            Projection("in", "lively", Pairs([2], [0]), 20 * mV, 1 * ms),
+            Probe("lively", "v"),
         ]
     )
-    feeds = [{"in": ([2, 2] * ms, [0, 0])}, {"in": ([2, 30] * ms, [1, 1])}]
-    ended, lasting = run_batch(net, 50 * ms, feeds, backend=backend)
-    assert (ended.status, ended.ticks) == ("diverged", 3)
-    assert ended.message == "n[0] is not finite in tick 3"
-    assert (lasting.status, lasting.ticks) == ("complete", 50)
-    assert ended.counters == run_batch(net, 50 * ms, feeds)[0].counters | {"updates": 9}
+
+
+@every_device
+def test_a_copy_that_diverges_leaves_the_others_running(backend):
+    feeds = [{"in": ([2, 2] * ms, [0, 0])}, {"in": ([2, 30, 31, 40] * ms, [1, 2, 2, 2])}]
+    together = run_batch(fragile(), 50 * ms, feeds, backend=backend)
+    one_by_one = run_batch(fragile(), 50 * ms, feeds)
+    assert (together[0].status, together[0].ticks) == ("diverged", 3)
+    assert len(together[1].spikes["lively"]) == 3
+    for here, there in zip(together, one_by_one, strict=True):
+        assert_as_promised(backend, here, there)
+
+
+@every_device
+def test_a_state_may_overflow_in_the_first_tick_of_a_piece(backend):
+    results = []
+    for name in (backend, "clocked"):
+        simulation = Simulation(fragile(), backend=name)
+        simulation.feed("in", [2, 2] * ms, [0, 0])
+        simulation.run(3 * ms)
+        results.append(simulation.run(5 * ms))
+    assert results[1].status == "diverged"
+    assert_as_promised(backend, *results)
+
+
+@every_device
+def test_an_input_that_is_drawn_may_be_fed_as_well(backend):
+    feeds = [{"drive": ([5, 6, 6, 60] * ms, [0, 3, 3, 9])}, {}]
+    together = run_batch(driven(), 100 * ms, feeds, backend=backend)
+    for here, there in zip(together, run_batch(driven(), 100 * ms, feeds), strict=True):
+        assert_near(here, there)
+    assert together[0].counters["sent"] > together[1].counters["sent"]
+
+
+@every_device
+def test_probes_of_copies_that_would_fill_the_memory_are_refused(backend):
+    with pytest.raises(InvalidInput, match="more than the budget"):
+        run_batch(fed(), 100 * ms, [{}, {}], backend=backend, max_trace_bytes=100)
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [(name, name.upper()) for name in ("Population", "Drive", "Net", "Learning", "Probe")],
+)
+def test_structures_have_the_fields_that_kernels_read(name, table):
+    """On a GPU a field out of place would read another: here names and order are compared."""
+    from spikecore.backends.torch.cuda import tables
+
+    (body,) = re.findall(rf"^struct {name} {{(.*?)^}};", tables.source_text(), re.DOTALL | re.M)
+    fields = []
+    for declaration in re.sub(r"//[^\n]*", "", body).split(";")[:-1]:
+        names = re.sub(r"\[\d+\]|\b(const|unsigned)\b|\*", "", declaration).split(None, 1)[1]
+        fields += [field.strip() for field in names.split(",")]
+    assert tuple(fields) == getattr(tables, table).names
 
 
 @every_device

@@ -19,7 +19,7 @@ from spikecore.interrupts import deferred_interrupts
 from spikecore.progress import OnProgress
 from spikecore.results import Result, Status, Trace
 
-__all__ = ["SteppedSession"]
+__all__ = ["SteppedSession", "check_trace_memory"]
 
 IndexArray = npt.NDArray[np.int64]
 
@@ -95,7 +95,7 @@ class SteppedSession:
 
     def advance(self, to_tick: int, on_progress: OnProgress | None = None) -> Status:
         """Run up to, not including, ``to_tick``; stop at the end of a tick on Ctrl-C."""
-        self._check_trace_memory(to_tick)
+        check_trace_memory(self.lowered, self.options, to_tick)
         if self.status == "interrupted":
             self.status, self.message = "complete", ""
         chunk = 256
@@ -262,19 +262,6 @@ class SteppedSession:
             self.lowered.dt,
         )
 
-    def _check_trace_memory(self, to_tick: int) -> None:
-        for probe in self.lowered.probes:
-            wanted = 8 * probe.neurons.size * (to_tick // probe.every)
-            if wanted > self.options.max_trace_bytes:
-                every = probe.every * -(-wanted // self.options.max_trace_bytes)
-                raise InvalidInput(
-                    f"Probe {probe.key!r}",
-                    f"would need {wanted / 1e6:g} MB, more than the budget of "
-                    f"{self.options.max_trace_bytes / 1e6:g} MB",
-                    fix=f"record every {every * self.lowered.dt:g} ms, fewer neurons, or raise "
-                    "max_trace_bytes",
-                )
-
     def _late_notes(self) -> tuple[str, ...]:
         notes = []
         if self.lowered.max_delay >= self.tick > 0:
@@ -287,6 +274,21 @@ class SteppedSession:
         if later and self.tick > 0:
             notes.append(f"{later} input spikes lie beyond the end of the run")
         return tuple(notes)
+
+
+def check_trace_memory(lowered: Lowered, options: Options, ticks: int) -> None:
+    """Raise if a probe would fill more than ``options.max_trace_bytes`` in ``ticks`` ticks."""
+    for probe in lowered.probes:
+        wanted = 8 * probe.neurons.size * (ticks // probe.every)
+        if wanted > options.max_trace_bytes:
+            every = probe.every * -(-wanted // options.max_trace_bytes)
+            raise InvalidInput(
+                f"Probe {probe.key!r}",
+                f"would need {wanted / 1e6:g} MB, more than the budget of "
+                f"{options.max_trace_bytes / 1e6:g} MB",
+                fix=f"record every {every * lowered.dt:g} ms, fewer neurons, or raise "
+                "max_trace_bytes",
+            )
 
 
 @cache

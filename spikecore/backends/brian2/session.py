@@ -14,7 +14,7 @@ from spikecore.backends.brian2.build import Built, repeats_before
 from spikecore.backends.brian2.quiet import brian2, code_target
 from spikecore.backends.lowering import Lowered
 from spikecore.backends.protocol import Options
-from spikecore.backends.session import SteppedSession
+from spikecore.backends.session import SteppedSession, check_trace_memory
 from spikecore.errors import InvalidInput
 from spikecore.inputs import BoundInput, PoissonCounts, Train
 from spikecore.interrupts import StopRequest, deferred_interrupts
@@ -175,7 +175,7 @@ class RuntimeSession(Brian2Session):
 
     def advance(self, to_tick: int, on_progress: OnProgress | None = None) -> Status:
         """Run up to, not including, ``to_tick``; stop at the end of a tick on Ctrl-C."""
-        self._check_trace_memory(to_tick)
+        check_trace_memory(self.lowered, self.options, to_tick)
         if self.status == "interrupted":
             self.status, self.message = "complete", ""
         if self.tick >= to_tick or self.status != "complete":

@@ -14,6 +14,7 @@ from spikecore.backends.brian2.quiet import brian2, standalone
 from spikecore.backends.brian2.session import Brian2Session
 from spikecore.backends.lowering import Lowered
 from spikecore.backends.protocol import Options
+from spikecore.backends.session import check_trace_memory
 from spikecore.errors import BackendUnavailable
 from spikecore.progress import OnProgress
 from spikecore.results import Status
@@ -47,7 +48,7 @@ class StandaloneSession(Brian2Session):
 
     def advance(self, to_tick: int, on_progress: OnProgress | None = None) -> Status:
         """Run up to, not including, ``to_tick``."""
-        self._check_trace_memory(to_tick)
+        check_trace_memory(self.lowered, self.options, to_tick)
         began = time.perf_counter()
         self._now = self._sources(0, to_tick)
         with (

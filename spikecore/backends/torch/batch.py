@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from spikecore.backends.lowering import Lowered
 from spikecore.backends.protocol import Options
+from spikecore.backends.session import check_trace_memory
 from spikecore.backends.torch.engines import make_engine
-from spikecore.backends.torch.session import TorchSession
+from spikecore.backends.torch.session import TorchSession, run_again
 from spikecore.backends.torch.stepping import Block
 from spikecore.interrupts import deferred_interrupts
 from spikecore.progress import OnProgress
@@ -31,6 +32,7 @@ def run_copies(
     on_progress: OnProgress | None = None,
 ) -> list[Result]:
     """Run one copy for each of ``feeds``, pairs of (ticks, neuron numbers)."""
+    check_trace_memory(lowered, options, ticks)
     weights = [p.weight.astype(options.precision) for p in lowered.projections]
     engine = make_engine(lowered, len(feeds), options, weights)
     copies = [TorchSession(lowered, options, engine, item) for item in range(len(feeds))]
@@ -50,7 +52,7 @@ def run_copies(
                 own = _part(block, item)
                 end = copy.take(own, stop, *given[item])
                 if end < stop or copy.status != "complete":
-                    results[item] = _ended(copy, engine_end=end, start=tick, given=given)
+                    results[item] = _ended(copy, tick, end, given)
             if on_progress is not None:
                 on_progress(stop - tick)
             tick = stop
@@ -80,18 +82,12 @@ def _part(block: Block, item: int) -> Block:
 
 
 def _ended(
-    copy: TorchSession,
-    engine_end: int,
-    start: int,
-    given: list[tuple[IndexArray, IndexArray]],
+    copy: TorchSession, start: int, end: int, given: list[tuple[IndexArray, IndexArray]]
 ) -> Result:
     """Return the result of a copy that has ended early, with the weights of that moment."""
     engine = copy.engine
     ahead = engine.state()
-    engine.rewind()
-    short = [(t[t < engine_end], n[t < engine_end]) for t, n in given]
-    if engine_end > start:
-        engine.run(start, engine_end, short)
+    run_again(engine, start, end, given)
     result = copy.result()
     engine.load(ahead)
     return result

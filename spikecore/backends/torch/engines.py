@@ -47,8 +47,8 @@ class Engine(Protocol):
         """Take over the weights of all projections."""
         ...
 
-    def drawn(self) -> int:
-        """Return how many events of the inputs in :attr:`draws` have arrived."""
+    def drawn(self) -> list[int]:
+        """Return, for each item, how many events of the inputs in :attr:`draws` have arrived."""
         ...
 
     def mark(self) -> None:

@@ -16,7 +16,7 @@ from spikecore.backends.torch.ledger import Ledger
 from spikecore.backends.torch.stepping import Block
 from spikecore.results import Result
 
-__all__ = ["TorchSession"]
+__all__ = ["TorchSession", "run_again"]
 
 IndexArray = npt.NDArray[np.int64]
 
@@ -54,10 +54,8 @@ class TorchSession(SteppedSession):
         self.engine.mark()
         start = self.tick
         end = self.take(self.engine.run(start, stop, [(ticks, neurons)]), stop, ticks, neurons)
-        if end < stop:  # what came after the end never was
-            self.engine.rewind()
-            before = ticks < end
-            self.engine.run(start, end, [(ticks[before], neurons[before])])
+        if end < stop:
+            run_again(self.engine, start, end, [(ticks, neurons)])
 
     def given(self, start: int, stop: int) -> tuple[IndexArray, IndexArray]:
         """Return the input spikes of ticks ``start`` to ``stop - 1``."""
@@ -105,7 +103,7 @@ class TorchSession(SteppedSession):
         """Bring the counters up to date."""
         pending = self.ledger.pending(self.tick) - self._late
         own = self.ledger.sent - pending
-        drawn = self.engine.drawn()
+        drawn = self.engine.drawn()[self.item]
         ahead = self._drawn_ahead()
         self.counters["sent"] = self.ledger.sent + drawn + ahead
         self.counters["delivered"] = own + drawn
@@ -194,6 +192,15 @@ class TorchSession(SteppedSession):
 
     def _draws(self) -> frozenset[int]:
         return self.engine.draws
+
+
+def run_again(
+    engine: Engine, start: int, end: int, given: list[tuple[IndexArray, IndexArray]]
+) -> None:
+    """Return to the mark at ``start`` and run to ``end``: what came later never was."""
+    engine.rewind()
+    if end > start:
+        engine.run(start, end, [(t[t < end], n[t < end]) for t, n in given])
 
 
 def _merged(

@@ -198,7 +198,7 @@ class SteppingEngine:
             for probe, rows in zip(self.lowered.probes, traces, strict=True):
                 if t % probe.every == 0:
                     rows.append(self._read(probe.neurons, probe.state, t))
-            if bad:
+            if len(bad) == self.items:  # nobody is left
                 break
         spikes = torch.cat(found).cpu().numpy()
         order = np.lexsort((spikes[:, 2], spikes[:, 0], spikes[:, 1]))
@@ -275,9 +275,9 @@ class SteppingEngine:
         values: npt.NDArray[Any] = self.weight[:, where].cpu().numpy()
         return values
 
-    def drawn(self) -> int:
-        """Return how many synaptic events of inputs that draw for themselves have arrived."""
-        return 0
+    def drawn(self) -> list[int]:
+        """Return, for each item, how many events of inputs drawn here have arrived: none."""
+        return [0] * self.items
 
     def _tensors(self) -> dict[str, torch.Tensor]:
         tensors = {"ring": self.ring, "due": self.due, "weight": self.weight}

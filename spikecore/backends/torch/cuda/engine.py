@@ -1,4 +1,4 @@
-"""The network on a GPU: two kernels a tick under a CUDA graph (docs/decisions/0009)."""
+"""The network on a GPU: one kernel for many ticks, or two a tick (docs/decisions/0009)."""
 
 from __future__ import annotations
 
@@ -118,10 +118,9 @@ class CudaEngine:
     def _load_rows(self) -> None:
         low = self.lowered
         keep = np.ones(len(low.projections), bool)
-        keep[self.plastic + self.driving] = False
+        keep[self.plastic] = False
         rows = merge_rows(low, self.cells, self.device, keep)
         self.row, self.where = rows.start, rows.where
-        self.rows = rows
         bits = low.max_delay.bit_length()
         fits = self.cells.number.bit_length() + bits <= 32  # noqa: PLR2004 - a word
         self.delay_bits = bits if self.dtype == torch.float32 and fits else 0
@@ -132,8 +131,6 @@ class CudaEngine:
         else:
             self.synapse = torch.zeros((count + 1, 4), dtype=torch.int32, device=self.device)
             self.synapse[:count, 0], self.synapse[:count, 1] = rows.cell, rows.delay
-        none = torch.empty(0, dtype=torch.int32, device=self.device)
-        self.rows = type(rows)(rows.start, none, none, rows.where)
 
     def _make_state(self) -> None:
         low, items = self.lowered, self.items
@@ -151,7 +148,7 @@ class CudaEngine:
         self.until = torch.zeros_like(self.last)
         self.drawn_events = zeros(items * self.words, dtype=torch.int32)
         self.gate = zeros(1, dtype=torch.int32)
-        self.drawn_before = 0
+        self.drawn_before = np.zeros(items, np.int64)
         lags = [1 + int(low.projections[i].delay.max(initial=0)) for i in self.plastic]
         self.history = max(lags, default=0)
         self.fired = zeros(max(1, self.history), items, low.n_neurons, dtype=torch.uint8)
@@ -251,7 +248,7 @@ class CudaEngine:
             values = torch.from_numpy(weight).to(device=self.device, dtype=self.dtype)
             if i in self.learned:
                 self.learned[i]["weight"][:] = values
-            elif i not in self.driving and p.size:
+            elif p.size:
                 self._write(i, values)
         self._enter_weights(weights)
         self._graph = None  # it holds some of the steps
@@ -262,8 +259,7 @@ class CudaEngine:
             return 1
         bound = self.lowered.inputs[number]
         counted = isinstance(bound.input.source, PoissonCounts)
-        own = int(bound.counts.steps.shape[1]) if counted else 0
-        return own if number in self.draws else own + MOST_GIVEN
+        return MOST_GIVEN + (int(bound.counts.steps.shape[1]) if counted else 0)
 
     def _under_way(self) -> dict[int, float]:
         """Return the largest sum that is waiting, for each group of cells."""
@@ -361,7 +357,7 @@ class CudaEngine:
     def _resident_threads(self) -> int:
         """Return the threads of a block if all neurons find room in registers, else 0.
 
-        Then one kernel runs many ticks, and a tick costs less than half of two kernels.
+        Then one kernel runs many ticks, which is quicker than two kernels a tick.
         """
         groups = -(-self.blocks * self.items // self.sms)
         if self.plastic or self.probes or not 0 < groups <= MOST_GROUPS[self.dtype]:
@@ -462,7 +458,6 @@ class CudaEngine:
         low = self.lowered
         net["items"], net["slots"], net["cells"] = self.items, len(self.ring), self.ring.shape[2]
         net["words"], net["neurons"] = self.words, low.n_neurons
-        net["populations"] = len(low.populations)
         net["population"] = self.population_table.data_ptr()
         net["block_population"] = self.block_table
         net["drawn"] = self.drawn_events.data_ptr()
@@ -546,13 +541,14 @@ class CudaEngine:
     def _collect_drawn(self) -> None:
         """Move the counts of drawn events to the host, long before they overflow."""
         if self.draws:
-            out_degree = self.drawn_events.to(torch.int64).sum()
-            self.drawn_before += int(out_degree)
+            fresh = self.drawn_events.view(self.items, -1).sum(1, dtype=torch.int64)
+            self.drawn_before = self.drawn_before + fresh.cpu().numpy()
             self.drawn_events.zero_()
 
-    def drawn(self) -> int:
-        """Return how many events of the inputs in :attr:`draws` have arrived."""
-        return self.drawn_before
+    def drawn(self) -> list[int]:
+        """Return, for each item, how many events of the inputs in :attr:`draws` have arrived."""
+        found: list[int] = self.drawn_before.tolist()
+        return found
 
     # -- states --------------------------------------------------------------------------
 
@@ -567,7 +563,7 @@ class CudaEngine:
             for name in ("x", "y"):
                 own[name].zero_()
                 own[f"{name}_at"].fill_(LONG_AGO)
-        self.drawn_before = 0
+        self.drawn_before = np.zeros(self.items, np.int64)
 
     def _tensors(self) -> dict[str, torch.Tensor]:
         tensors = {
@@ -582,7 +578,7 @@ class CudaEngine:
         arrays = {name: tensor.cpu().numpy().copy() for name, tensor in self._tensors().items()}
         scales = [(scale.exponent, scale.log_bound) for scale in self.scales.values()]
         return arrays | {
-            "drawn": np.array(self.drawn_before),
+            "drawn": self.drawn_before.copy(),
             "scales": np.array(scales, np.float64).reshape(-1, 2),
         }
 
@@ -590,7 +586,7 @@ class CudaEngine:
         """Take over what :meth:`state` returned; the weights have been set before."""
         for name, tensor in self._tensors().items():
             tensor.copy_(torch.from_numpy(state[name].copy()))
-        self.drawn_before = int(state["drawn"])
+        self.drawn_before = state["drawn"].copy()
         stored = {
             first: Scale(int(exponent), float(bound))
             for first, (exponent, bound) in zip(self.scales, state["scales"], strict=True)

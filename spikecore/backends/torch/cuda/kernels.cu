@@ -40,7 +40,7 @@ struct Drive {       // a synapse from an input that is drawn here
 };
 
 struct Net {
-    i64 items, slots, cells, words, neurons, populations;
+    i64 items, slots, cells, words, neurons;
     const Population *population;
     const int *block_population;
     const i64 *row;          // synapses of neuron i: row[i] .. row[i+1] - 1
@@ -472,7 +472,7 @@ extern "C" __global__ void __launch_bounds__(RESIDENT, 1)
 #endif
 
 struct Learning {
-    i64 synapses, source_first, target_first, cell_first, slots_lag;
+    i64 synapses, source_first, target_first, cell_first;
     double per_unit;              // whole steps in a unit of weight
     const i64 *row;               // synapses of each source
     const int *source, *target, *delay, *lag;

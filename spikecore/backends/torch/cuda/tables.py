@@ -43,7 +43,7 @@ POPULATION = _fields(
     "reset_mask", "drive_first", "drives", "x",
 )  # fmt: skip
 NET = _fields(
-    "items", "slots", "cells", "words", "neurons", "populations", "population",
+    "items", "slots", "cells", "words", "neurons", "population",
     "block_population", "row", "synapse", "ring", "due", "x", "last", "until", "count", "list",
     "who", "bits", "bad", "clock", "source_row", "source", "drive", "drive_steps", "drawn", "fired",
     "history", "steps",
@@ -54,7 +54,7 @@ NET_TENSORS = (
 )  # fmt: skip
 """Fields of :data:`NET` that are addresses of the tensors of that name."""
 LEARNING = _fields(
-    "synapses", "source_first", "target_first", "cell_first", "slots_lag", "f:per_unit", "row",
+    "synapses", "source_first", "target_first", "cell_first", "f:per_unit", "row",
     "source", "target", "delay", "lag", "weight", "sent", "x", "y", "x_at", "y_at", "k_plus",
     "k_minus", "last_plus", "last_minus", "f:a_plus", "f:a_minus", "f:low", "f:high",
     "source_size", "nearest", "multiplicative", "clamp_pair", "coincidence",
