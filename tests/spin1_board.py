@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from spin1_chip import Chip
 from spin1_core import HOST, Core
+from virtual_board import synapses_of
 
 HEADER = struct.pack("<II", 0xAD130AD6, 0x00010000)
 REGIONS = 32
@@ -172,21 +173,5 @@ class Board:
                     continue
                 words = (entry & 0xFF) + 1 + 3
                 at = self.regions[SYNAPSES] + 16 * (entry >> 8) + 4 * words * source
-                found += self._synapses(self.chip.words(at, words), index_bits)
+                found += synapses_of(self.chip.words(at, words), index_bits)
         return sorted(found)
-
-    @staticmethod
-    def _synapses(words, index_bits):
-        """Take a row apart: plastic size and part, number of static and plastic, both lists."""
-        plastic = struct.pack(f"<{words[0]}I", *words[1 : 1 + words[0]])
-        n_static, n_plastic = words[1 + words[0] : 3 + words[0]]
-        static = words[3 + words[0] : 3 + words[0] + n_static]
-        rest = struct.pack(
-            f"<{len(words) - 3 - words[0] - n_static}I", *words[3 + words[0] + n_static :]
-        )
-        controls = struct.unpack_from(f"<{n_plastic}H", rest)
-        weights = struct.unpack_from(f"<{n_plastic}H", plastic, 8 if n_plastic else 0)
-        pairs = [(word & 0xFFFF, word >> 16) for word in static]
-        pairs += zip(controls, weights, strict=True)
-        mask = (1 << index_bits) - 1
-        return [(c >> index_bits & 1, c & mask, c >> index_bits + 1, w) for c, w in pairs]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import poisson as poisson_law
 
 from spikecore import (
     LIF,
@@ -15,15 +16,18 @@ from spikecore import (
     OneToOne,
     Pairs,
     Poisson,
+    PoissonCounts,
     Population,
     Projection,
     RandomPairs,
+    RandomTotal,
     Simulation,
     Uniform,
     ms,
     nA,
     run,
 )
+from spikecore.randomness import counter_bits, poisson_steps
 
 
 def drawn(wiring, weight=1 * nA, delay=1 * ms, *, sizes=(40, 40), seed=0):
@@ -129,3 +133,54 @@ def test_poisson_rates_of_their_own():
     counts = poisson(rates).counts(10)
     assert np.all(counts[:5] == 0)
     assert np.all(counts[5:] > 2000)
+
+
+@pytest.mark.parametrize(
+    ("counter", "key", "expected"),
+    [
+        ((0x00000000, 0x00000000), 0x00000000, 0xFF1DAE596CD10DF2),
+        ((0xFFFFFFFF, 0xFFFFFFFF), 0xFFFFFFFF, 0x2C3F628BAB4FD7AD),
+        ((0x243F6A88, 0x85A308D3), 0x13198A2E, 0xDD7CE038F62A4C12),
+    ],
+)
+def test_the_counter_based_generator_gives_its_known_answers(counter, key, expected):
+    """Those of Random123, the authors' implementation, for philox2x32 with 10 rounds."""
+    first, second = np.array(counter, np.uint32)
+    assert counter_bits(np.array([first]), second, key)[0] == np.uint64(expected)
+
+
+@pytest.mark.parametrize("mean", [0.01, 0.5, 3.0, 50.0])
+def test_steps_of_counts_are_the_poisson_law(mean):
+    steps = poisson_steps(mean)
+    found = steps.astype(np.float64) / 2.0**64
+    expected = poisson_law.cdf(np.arange(steps.size), mean)
+    np.testing.assert_allclose(found, expected, atol=1e-13)
+    assert found[-1] > 1.0 - 1e-12
+
+
+def test_counts_do_not_depend_on_how_the_run_is_cut():
+    bound = Input("in", 7, PoissonCounts(900 * Hz)).bind(1.0, 3)
+    whole = bound.spikes(0, 60)
+    parts = [bound.spikes(a, b) for a, b in ((0, 1), (1, 23), (23, 60))]
+    assert np.array_equal(whole.ticks, np.concatenate([p.ticks for p in parts]))
+    assert np.array_equal(whole.neurons, np.concatenate([p.neurons for p in parts]))
+    assert np.unique(whole.ticks * 7 + whole.neurons).size < len(whole)  # several in a tick
+
+
+def test_a_given_total_is_spread_evenly():
+    source, target, _, _ = drawn(RandomTotal(40_000))
+    for ends in (source, target):
+        counts = np.bincount(ends, minlength=40)
+        assert counts.sum() == 40_000
+        assert np.all(np.abs(counts - 1000) < 5 * np.sqrt(1000))
+
+
+def test_what_lies_outside_the_limits_is_drawn_again():
+    limits = {"low": 0.5 * nA, "high": 1.1 * nA}
+    _, _, weight, _ = drawn(RandomTotal(20_000), Normal(1 * nA, 0.5 * nA, **limits))
+    assert weight.min() >= 0.5
+    assert weight.max() <= 1.1
+    inside = np.random.default_rng(0).normal(1.0, 0.5, 200_000)
+    inside = inside[(inside >= 0.5) & (inside <= 1.1)]
+    assert abs(weight.mean() - inside.mean()) < 0.005  # not heaped up at the limits
+    assert np.mean(weight < 0.51) < 0.05
