@@ -18,9 +18,7 @@ def need_torch(device: str = "cpu") -> None:
         With the command that mends it.
     """
     if find_spec("torch") is None:
-        raise BackendUnavailable(
-            "torch", "is not installed", fix="pip install 'spikecore[torch]', or backend='event'"
-        )
+        raise BackendUnavailable("torch", "is not installed", fix="pip install 'spikecore[torch]'")
     import torch
 
     if device.split(":", maxsplit=1)[0] == "cuda" and not torch.cuda.is_available():

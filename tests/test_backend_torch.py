@@ -122,6 +122,29 @@ def test_both_ways_of_running_on_a_gpu_give_the_same_bits(precision, monkeypatch
     assert_same(first, second)
 
 
+@needs_gpu
+def test_a_gpu_without_room_for_the_one_kernel_gets_two_a_tick(monkeypatch):
+    """Its blocks wait for one another, so one that finds no place would hang the rest."""
+    from spikecore.backends.torch.cuda import engine, nvrtc
+
+    network = unprobed(driven())
+    wanted = run(network, 100 * ms, backend=CUDA)
+    asked, ways = nvrtc.Module.blocks_per_multiprocessor, []
+    seen = []
+    monkeypatch.setattr(
+        nvrtc.Module,
+        "blocks_per_multiprocessor",
+        lambda kernels, *of: seen.append(asked(kernels, *of)) or 0,
+    )
+    graph = engine.CudaEngine._run_graph
+    monkeypatch.setattr(
+        engine.CudaEngine, "_run_graph", lambda *given: ways.append("graph") or graph(*given)
+    )
+    assert_same(run(network, 100 * ms, backend=CUDA), wanted)
+    assert seen[0] >= 1
+    assert ways
+
+
 @settings(WHATEVER, max_examples=10)
 @given(network=networks(plastic=False))
 def test_in_single_precision_the_bits_are_those_of_the_event_core(network):

@@ -9,16 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from backend_params import needs_brian2
 
-from spikecore import AdaptiveThreshold
+from spikecore import AdaptiveThreshold, BackendUnavailable
 from spikecore.backends import registry
 from spikecore.backends.clocked import ClockedBackend
 from spikecore.backends.protocol import Capabilities, Options
 from spikecore.conformance import CASES, check_backend, check_case
-from spikecore.conformance.table import COLUMNS, COMPILED, cell
+from spikecore.conformance.table import COLUMNS, COMPILED, GPU_COLUMNS, cell, gpu_page
 
 PAGE = Path(__file__).parents[1] / "docs" / "conformance.md"
+GPU_PAGE = PAGE.with_name("conformance_gpu.md")
 NOT_RUN = "not run"
 BY_NAME = {case.name: case for case in CASES}
 QUICK = [
@@ -28,13 +30,13 @@ QUICK = [
 ]
 
 
-def documented():
+def documented(page=PAGE, columns=COLUMNS):
     """Return name -> heading -> cell, from the page."""
     rows = {}
-    for line in PAGE.read_text().split("## Refused")[0].split("## Results")[1].splitlines():
+    for line in page.read_text().split("## Refused")[0].split("## Results")[1].splitlines():
         cells = [text.strip() for text in line.strip("|").split(" | ")]
-        if line.startswith("| ") and len(cells) == len(COLUMNS) + 2:
-            rows[cells[0]] = dict(zip(("covers", *COLUMNS), cells[1:], strict=True))
+        if line.startswith("| ") and len(cells) == len(columns) + 2:
+            rows[cells[0]] = dict(zip(("covers", *columns), cells[1:], strict=True))
     return {name: row for name, row in rows.items() if name != "network"}
 
 
@@ -59,6 +61,27 @@ def test_the_page_says_what_happens(heading):
     page = {n: row[heading] for n, row in documented().items() if row[heading] != NOT_RUN}
     cases = [case for case in CASES if case.name in page]
     outcomes = check_backend(backend, precision=precision, cases=cases)
+    assert {o.case: cell(o, precision) for o in outcomes} == page
+
+
+def test_the_page_of_the_gpu_has_every_case_and_breaks_no_promise():
+    page = documented(GPU_PAGE, GPU_COLUMNS)
+    assert {name: row["covers"] for name, row in page.items()} == {
+        case.name: case.covers for case in CASES
+    }
+    assert "**differs**" not in GPU_PAGE.read_text()
+
+
+@pytest.mark.parametrize("heading", list(GPU_COLUMNS))
+def test_the_page_of_the_gpu_says_what_happens(heading):
+    """If this fails, and should: python -m spikecore.conformance --gpu."""
+    if not torch.cuda.is_available():
+        with pytest.raises(BackendUnavailable, match="no GPU"):
+            gpu_page()
+        pytest.skip("needs an NVIDIA GPU")
+    backend, precision = GPU_COLUMNS[heading]
+    outcomes = check_backend(backend, precision=precision)
+    page = {n: row[heading] for n, row in documented(GPU_PAGE, GPU_COLUMNS).items()}
     assert {o.case: cell(o, precision) for o in outcomes} == page
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from backend_params import BRIAN2
+from backend_params import BRIAN2, CUDA
 from memory_scenarios import functional, pyramidal, rebuilt, state_map
 
 from spikecore import nA
@@ -29,7 +29,7 @@ DIGESTS = {
 
 every_preset = pytest.mark.parametrize("preset", ["published", "robust"])
 every_backend = pytest.mark.parametrize(
-    "backend", ["event", "clocked", "spinnaker", "torch", BRIAN2]
+    "backend", ["event", "clocked", "spinnaker", "torch", CUDA, BRIAN2]
 )
 every_session = pytest.mark.parametrize("name", list(SESSIONS))
 

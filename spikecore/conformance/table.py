@@ -1,4 +1,4 @@
-"""The page docs/conformance.md: what every backend makes of every case."""
+"""The pages docs/conformance*.md: what every backend makes of every case."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from spikecore.backends.protocol import Options, checked_options
 from spikecore.backends.registry import get_backend, split_backend
 from spikecore.conformance.cases import CASES
 from spikecore.conformance.suite import Outcome, check_case
+from spikecore.need_torch import need_torch
 
-__all__ = ["COLUMNS", "COMPILED", "cell", "page"]
+__all__ = ["COLUMNS", "COMPILED", "GPU_COLUMNS", "cell", "gpu_page", "page"]
 
 COMPILED = "brian2:target=cpp_standalone"
 COLUMNS: Mapping[str, tuple[str, str]] = {
@@ -24,6 +25,12 @@ COLUMNS: Mapping[str, tuple[str, str]] = {
 }
 """Heading of each column: backend and precision."""
 
+GPU_COLUMNS: Mapping[str, tuple[str, str]] = {
+    "`torch`, CUDA": ("torch:device=cuda", "float64"),
+    "`torch`, CUDA, float32": ("torch:device=cuda", "float32"),
+}
+"""The columns of the page that is made on a machine with a GPU."""
+
 _HEAD = """\
 # Conformance
 
@@ -36,11 +43,13 @@ the oracle, `clocked` in float64, and compared.
 by the entry point `spikecore.backends`. This page is the output of `python -m
 spikecore.conformance`; `tests/test_conformance.py` compares it with what happens.
 
-`torch` on a GPU is not in the table, because these pages are made without one.
-`tests/test_backend_torch.py` holds it to the same cases; [Backends](backends.md) has what was
-seen. The spikes that a SpiNNaker board recorded are not here either, as they may not be shared:
+`torch` on a GPU has [a page of its own](conformance_gpu.md), because this one is made without a
+GPU. The spikes that a SpiNNaker board recorded are not here either, as they may not be shared:
 `tests/test_memory_recordings.py` compares them where they are.
 
+"""
+
+_LEGEND = """\
 | in the table | means |
 |---|---|
 | identical | same spikes and counters, states and weights equal to the last bit |
@@ -58,28 +67,57 @@ def cell(outcome: Outcome, precision: str) -> str:
     return f"**{outcome.verdict}**: {outcome.detail}" if not outcome.ok else outcome.verdict
 
 
+_GPU_HEAD = """\
+# Conformance on a GPU
+
+The table of [Conformance](conformance.md) for `torch` on an NVIDIA GPU: made by
+`python -m spikecore.conformance --gpu` on {device}, and compared with what happens by
+`tests/test_conformance.py` wherever there is a GPU.
+
+"""
+
+
 def page(on_case: Callable[[str], None] = lambda _name: None) -> str:
     """Run everything and write the page; ``on_case`` is told each case that begins."""
+    return _page(_HEAD, COLUMNS, on_case)
+
+
+def gpu_page(on_case: Callable[[str], None] = lambda _name: None) -> str:
+    """Write the page of the backends that need a GPU.
+
+    Raises
+    ------
+    BackendUnavailable
+        If there is none.
+    """
+    need_torch("cuda")
+    import torch
+
+    device = f"one {torch.cuda.get_device_name()}, torch {torch.__version__}"
+    return _page(_GPU_HEAD.format(device=device), GPU_COLUMNS, on_case)
+
+
+def _page(head: str, columns: Mapping[str, tuple[str, str]], on_case: Callable[[str], None]) -> str:
     rows, refused = [], []
     for case in CASES:
         on_case(case.name)
         cells = []
-        for heading, (backend, precision) in COLUMNS.items():
+        for heading, (backend, precision) in columns.items():
             outcome = check_case(case, backend, precision)
             cells.append(cell(outcome, precision))
             if outcome.verdict == "refused":
                 refused.append(f"| {case.name} | {heading} | {outcome.detail} |")
         rows.append(f"| {case.name} | {case.covers} | {' | '.join(cells)} |")
-    head = [
+    top = [
         "",
-        f"| network | covers | {' | '.join(COLUMNS)} |",
-        "|---|---|" + "---|" * len(COLUMNS),
+        f"| network | covers | {' | '.join(columns)} |",
+        "|---|---|" + "---|" * len(columns),
     ]
     return "\n".join(
         [
-            _HEAD,
+            head + _LEGEND,
             "## Results",
-            *head,
+            *top,
             *rows,
             "",
             "## Refused",
@@ -94,15 +132,15 @@ def page(on_case: Callable[[str], None] = lambda _name: None) -> str:
             "",
             "| backend | topic | reason |",
             "|---|---|---|",
-            *_declared(),
+            *_declared(columns),
             "",
         ]
     )
 
 
-def _declared() -> list[str]:
+def _declared(columns: Mapping[str, tuple[str, str]]) -> list[str]:
     rows = []
-    for heading, (backend, precision) in COLUMNS.items():
+    for heading, (backend, precision) in columns.items():
         name, own = split_backend(backend)
         chosen = get_backend(name)
         options = Options(precision, own=checked_options(chosen, own))

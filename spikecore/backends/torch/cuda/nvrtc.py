@@ -75,6 +75,17 @@ class Module:
         else:
             self._check(self._driver.cuLaunchKernel(function, *sizes, stream, pointers, None))
 
+    def blocks_per_multiprocessor(self, name: str, block: int) -> int:
+        """Return how many blocks of ``block`` threads a multiprocessor has room for."""
+        found = ctypes.c_int()
+        self._check(self._driver.cuCtxSetCurrent(self._context))
+        self._check(
+            self._driver.cuOccupancyMaxActiveBlocksPerMultiprocessor(
+                ctypes.byref(found), self._function(name), block, ctypes.c_size_t(0)
+            )
+        )
+        return found.value
+
     def _function(self, name: str) -> ctypes.c_void_p:
         if name not in self._functions:
             found = ctypes.c_void_p()

@@ -15,9 +15,11 @@ __all__ = [
     "DRIVE",
     "LEARNING",
     "NET",
-    "NET_TENSORS",
+    "NETWORK_TENSORS",
     "POPULATION",
     "PROBE",
+    "STATE_TENSORS",
+    "WEIGHT_TENSORS",
     "compiled",
     "options_of",
 ]
@@ -48,11 +50,15 @@ NET = _fields(
     "who", "bits", "bad", "clock", "source_row", "source", "drive", "drive_steps", "drawn", "fired",
     "history", "steps",
 )  # fmt: skip
-NET_TENSORS = (
-    "row", "synapse", "ring", "due", "x", "last", "until", "count", "list", "who", "bits", "bad",
-    "clock", "source_row", "source", "fired", "drive", "drive_steps",
+STATE_TENSORS = (
+    "ring", "due", "x", "last", "until", "count", "list", "who", "bits", "bad", "clock",
+    "source_row", "source", "fired",
 )  # fmt: skip
-"""Fields of :data:`NET` that are addresses of the tensors of that name."""
+"""Fields of :data:`NET` that are addresses of the engine's tensors of that name."""
+NETWORK_TENSORS = ("row", "synapse")
+"""The same, of those of the network."""
+WEIGHT_TENSORS = ("drive", "drive_steps")
+"""The same, of those that depend on weights."""
 LEARNING = _fields(
     "synapses", "source_first", "target_first", "cell_first", "f:per_unit", "row",
     "source", "target", "delay", "lag", "weight", "sent", "x", "y", "x_at", "y_at", "k_plus",
