@@ -1,16 +1,16 @@
 """How fast, against Brian2 and NEST: same networks, side by side, each run in its own process.
 
-    python benchmarks/speed.py                       # all: about 40 minutes; writes results/speed.json
+    python benchmarks/speed.py                      # all: 40 minutes; writes results/speed.json
     python benchmarks/speed.py --quick               # a part: about 4 minutes, writes nothing
     python benchmarks/speed.py --only W1-4000,W4     # these; others on file are kept
     python benchmarks/speed.py --peers event@float32,event:threads=2@float32,brian2
     python benchmarks/speed.py --again               # show and draw what is on file
 
-Brian2 and NEST come with the extras ``brian2`` and ``nest``; with ``--nest-python`` NEST may live in an
-environment of its own. Simulators take turns, repeat by repeat, so that what else the machine does
-hits all of them. Times are CPU time of the simulation loop on one thread; a ratio is shown only
-where both simulators fire at the same rate (speed_table.doubt). Results are written after each
-run: Ctrl-C loses only the run that it stops.
+Brian2 and NEST come with the extras ``brian2`` and ``nest``; with ``--nest-python`` NEST may live
+in an environment of its own. Simulators take turns, repeat by repeat, so that what else the machine
+does hits all of them. Times are CPU time of the simulation loop on one thread; a ratio is shown
+only where both simulators fire at the same rate (speed_table.doubt). Results are written after
+each run: Ctrl-C loses only the run that it stops.
 """
 
 from __future__ import annotations

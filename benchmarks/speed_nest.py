@@ -2,9 +2,9 @@
 
 Only numpy and NEST are imported, so this runs where spikecore is not installed.
 
-NEST numbers the synapses of a *virtual process*, and its devices cannot feed plastic synapses: in W5
-a parrot neuron repeats each input. Its poisson_generator draws its own noise. Membranes have a
-capacitance of ``tau_m`` pF, so that 1 pA drives 1 mV.
+Its devices cannot feed plastic synapses: in W5 a parrot neuron repeats each input. Its
+poisson_generator draws its own noise. Membranes have a capacitance of ``tau_m`` pF, so that 1 pA
+drives 1 mV.
 """
 
 from __future__ import annotations

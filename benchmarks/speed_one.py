@@ -2,8 +2,8 @@
 
     python benchmarks/speed_one.py PEER FOLDER RESULT
 
-PEER is ``BACKEND[:OPTIONS][@PRECISION]`` of spikecore, ``brian2``, or ``nest[:delay=MS]``; FOLDER holds
-the workload's arrays; the measurements go to the file RESULT as JSON.
+PEER is ``BACKEND[:OPTIONS][@PRECISION]`` of spikecore, ``brian2``, or ``nest[:delay=MS]``; FOLDER
+holds the workload's arrays; the measurements go to the file RESULT as JSON.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def peak_mb() -> float:
 
 
 def split_peer(peer: str) -> tuple[str, dict[str, str]]:
-    """Return the simulator and its options: ``nest:delay=0.1`` is ``("nest", {"delay": "0.1"})``."""
+    """Return simulator and options: ``nest:delay=0.1`` is ``("nest", {"delay": "0.1"})``."""
     name, _, options = peer.partition("@")[0].partition(":")
     return name, dict(part.split("=", 1) for part in options.split(",") if "=" in part)
 

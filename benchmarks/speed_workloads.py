@@ -1,8 +1,8 @@
 """The networks of the speed comparison, as arrays: drawn once, handed to every simulator.
 
-W1 is the current-based network of Vogels & Abbott (2005) as used by Brette et al. (2007), W2 that of
-Brunel (2000), W3 a feed-forward layer behind an event camera in which each synapse has a delay of
-its own, W4 a large network that hardly fires, W5 pair STDP (Song, Miller & Abbott 2000).
+W1 is the current-based network of Vogels & Abbott (2005) as used by Brette et al. (2007), W2 that
+of Brunel (2000), W3 a feed-forward layer behind an event camera in which each synapse has a delay
+of its own, W4 a large network that hardly fires, W5 pair STDP (Song, Miller & Abbott 2000).
 
 Nothing but numpy is imported here: NEST may live in an environment of its own. Times are in ms,
 voltages in mV; delays and events in whole ticks of the workload's dt. Membrane resistance is 1, so

@@ -1,0 +1,139 @@
+"""How time and memory grow with neurons, synapses, rate, dt and threads: spikecore by itself.
+
+    python benchmarks/scaling.py                   # writes results/scaling.json and .png
+    python benchmarks/scaling.py --quick           # the small ends, writes nothing
+    python benchmarks/scaling.py --peers event@float32,brian2
+
+Each point is a run in a process of its own (speed_one.py), the median of three. One thing varies
+at a time, from W1 (neurons), a random feed-forward layer (synapses), or W4 (rate, dt). Points that
+fail, such as an option which a backend does not have, are kept with the reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import speed_workloads as w
+from machine import RESULTS, machine, one_line, write_json
+from speed import run_child, split_peer
+from speed_table import middle, rate
+
+Make = Callable[[float], w.Workload]
+
+STUDIES: dict[str, tuple[tuple[float, ...], Make]] = {
+    "neurons (W1, 80 synapses each)": (
+        (1_000, 4_000, 16_000, 64_000),
+        lambda n: w.cuba("scaling", 500.0, int(n)),
+    ),
+    "synapses (W2, 1,250 a neuron)": (
+        (625_000, 1_250_000, 2_500_000, 5_000_000, 10_000_000),
+        lambda n: w.brunel("scaling", 100.0, int(n) // 1250),
+    ),
+    "rate, Hz (W4, 20,000 neurons)": (
+        (0.1, 0.3, 1.0, 3.0),
+        lambda hz: w.sparse("scaling", 1000.0, 0.1, neurons=20_000, rate=hz),
+    ),
+    "dt, ms (W4)": (
+        (1.0, 0.1, 0.01),
+        lambda dt: w.sparse("scaling", 1000.0, dt),
+    ),
+}
+
+
+def main() -> None:
+    """Measure all studies, print and write after each point."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--peers", default="event@float64,event@float32")
+    parser.add_argument("--threads", default="", help="e.g. 1,2: adds event:threads=N@float32")
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    options.nest_python, options.limit = sys.executable, 900.0
+    peers = options.peers.split(",")
+    peers += [f"event:threads={n}@float32" for n in options.threads.split(",") if n]
+    results: dict[str, Any] = {"machine": machine(), "repeats": options.repeats, "studies": {}}
+    try:
+        for study, (values, make) in STUDIES.items():
+            points = results["studies"].setdefault(study, [])
+            for value in values[:2] if options.quick else values:
+                points.append(point(make(value), value, peers, options))
+                print(f"{study} = {value:g}: {said(points[-1])}", flush=True)
+                if not options.quick:
+                    write_json("scaling.json", results)
+    except KeyboardInterrupt:
+        print("\nstopped: what was finished is kept")
+    print(one_line(results["machine"]))
+    if not options.quick:
+        print(draw(results["studies"], RESULTS / "scaling.png"))
+
+
+def point(
+    workload: w.Workload, value: float, peers: list[str], options: argparse.Namespace
+) -> dict[str, Any]:
+    """Run one network in all peers, taking turns; return medians by peer."""
+    entry: dict[str, Any] = {"facts": workload.facts, "tolerance": 0.05, "runs": {}}
+    with TemporaryDirectory(prefix="spikecore-scaling-") as scratch:
+        workload.save(Path(scratch))
+        for _ in range(options.repeats):
+            for peer in peers:
+                record = run_child(peer, Path(scratch), options)
+                entry["runs"].setdefault(peer, []).append(record)
+    found: dict[str, Any] = {"value": value, "facts": workload.facts, "peers": {}}
+    for peer, runs in entry["runs"].items():
+        if middle(entry, peer, "loop_cpu_s") is None:
+            found["peers"][peer] = {"error": runs[-1]["error"]}
+            continue
+        keys = ("loop_cpu_s", "loop_wall_s", "build_cpu_s", "peak_mb")
+        found["peers"][peer] = {key: middle(entry, peer, key) for key in keys}
+        found["peers"][peer]["rate_hz"] = rate(entry, peer)
+    return found
+
+
+def said(found: dict[str, Any]) -> str:
+    """Return a point as a line."""
+    return "; ".join(
+        f"{peer} " + (f"failed: {f['error']}" if "error" in f else _figures(f))
+        for peer, f in found["peers"].items()
+    )
+
+
+def _figures(f: dict[str, float]) -> str:
+    return f"{f['loop_cpu_s']:.4g} s CPU, {f['peak_mb']:.0f} MB, {f['rate_hz']:.3g} Hz"
+
+
+def draw(studies: dict[str, Any], path: Path) -> Path:
+    """Draw CPU time (lines) and peak memory (dashes) for each study; return ``path``."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, grid = plt.subplots(1, len(studies), figsize=(3 * len(studies), 3), squeeze=False)
+    for axes, (study, points) in zip(grid[0], studies.items(), strict=True):
+        memory = axes.twinx()
+        peers = [p for p in (points[0]["peers"] if points else {}) if split_peer(p)[0]]
+        for number, peer in enumerate(peers):
+            done = [p for p in points if "error" not in p["peers"][peer]]
+            x = [p["value"] for p in done]
+            axes.loglog(
+                x, [p["peers"][peer]["loop_cpu_s"] for p in done], f"C{number}o-", label=peer
+            )
+            memory.semilogx(x, [p["peers"][peer]["peak_mb"] for p in done], f"C{number}--", lw=0.8)
+        axes.set_xlabel(study, fontsize=7)
+        axes.set_ylabel("loop, CPU s", fontsize=7)
+        memory.set_ylabel("peak MB (dashed)", fontsize=7)
+        memory.set_ylim(bottom=0)
+        axes.legend(fontsize=6)
+    figure.tight_layout()
+    figure.savefig(path, dpi=90)
+    plt.close(figure)
+    return path
+
+
+if __name__ == "__main__":
+    main()
