@@ -1,7 +1,7 @@
 """How fast, against Brian2 and NEST: same networks, side by side, each run in its own process.
 
-    python benchmarks/speed.py                      # all: 40 minutes; writes results/speed.json
-    python benchmarks/speed.py --quick               # a part: about 4 minutes, writes nothing
+    python benchmarks/speed.py                      # all; writes results/speed.json
+    python benchmarks/speed.py --quick               # a part, in minutes; writes nothing
     python benchmarks/speed.py --only W1-4000,W4     # these; others on file are kept
     python benchmarks/speed.py --peers event@float32,event:threads=2@float32,brian2
     python benchmarks/speed.py --again               # show and draw what is on file

@@ -247,7 +247,7 @@ QUICK = {"W1-4000": 500.0, "W3-dense-1ms": 500.0, "W4": 200.0, "W5": 2000.0}
 
 TOLERANCE = dict.fromkeys(WORKLOADS, 0.03) | {"W1-4000": 0.05, "W5": 0.05}
 """Relative difference of rates up to which a ratio of times means something. W1 with 4,000
-neurons is chaotic; in W5 simulators differ by a tick in when a spike reaches a synapse."""
+neurons is chaotic; in W5 simulators differ by about 1 %."""
 
 SLOW_IN_NEST = ("W1-40000", "W2", "W3-conv", "W3-conv-1ms", "W4")
 """NEST takes 8 to 45 s for each of these: fewer repeats, and the table says how many."""

@@ -1,6 +1,6 @@
 """What a user waits for, and what a synapse weighs: each figure from processes of its own.
 
-    python benchmarks/startup.py            # about 2 minutes; writes results/startup.json
+    python benchmarks/startup.py            # writes results/startup.json
     python benchmarks/startup.py --quick    # a tenth of the synapses, writes nothing
 
 Import time; from a model to its first spike with no compiled kernels on file (cold) and with them
