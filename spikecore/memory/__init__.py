@@ -1,5 +1,6 @@
 """The hippocampal CA3 content-addressable memory, and two memories with astrocytes."""
 
+from spikecore.memory.associative import AssociativeRecall, AstrocyteAssociativeMemory
 from spikecore.memory.ca3 import POPULATIONS, PRESETS, CA3Preset, CA3Shape, ca3_network
 from spikecore.memory.cam import CA3Memory, Episode
 from spikecore.memory.content import Bitmap, Codec, Flags, Text
@@ -14,6 +15,8 @@ __all__ = [
     "POPULATIONS",
     "PRESETS",
     "Answer",
+    "AssociativeRecall",
+    "AstrocyteAssociativeMemory",
     "AstrocyteWorkingMemory",
     "Bitmap",
     "CA3Memory",
