@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikecore.memory import AstrocyteAssociativeMemory
+from spikecore.cli import main
+from spikecore.memory import AstrocyteAssociativeMemory, Bitmap, ContentMemory, Flags
 from spikecore.randomness import stream
 
 
 def stored(neurons, count, *, seed=1, mean=0.0):
-    patterns = np.where(
-        stream(seed, "patterns").random((count, neurons)) < (1 + mean) / 2, 1, -1
-    )
+    patterns = np.where(stream(seed, "patterns").random((count, neurons)) < (1 + mean) / 2, 1, -1)
     memory = AstrocyteAssociativeMemory(neurons, mean=mean)
     memory.store(patterns)
     return memory, patterns
@@ -149,3 +150,90 @@ def test_interrupted_recall_keeps_what_was_done(monkeypatch):
     found = memory.recall(patterns)
     assert found.status == "interrupted"
     assert np.array_equal(found.patterns, patterns[:2])
+
+
+# -- in front of the CA3 memory --------------------------------------------------------
+
+
+@pytest.fixture
+def pictures():
+    rng = stream(3, "pictures")
+    return [rng.random((12, 12)) < 0.35 for _ in range(30)]
+
+
+def memory_of(pictures):
+    memory = ContentMemory(Bitmap(12, 12), cues=len(pictures))
+    for number, picture in enumerate(pictures):
+        memory.store(str(number), picture)
+    return memory
+
+
+def flips(picture, share, number):
+    chosen = stream(number, "flips").permutation(picture.size)[: round(share * picture.size)]
+    seen = picture.copy()
+    seen.reshape(-1)[chosen] ^= True
+    return seen
+
+
+def test_clean_up_finds_what_the_threshold_misses(pictures):
+    memory = memory_of(pictures)
+    right = {False: 0, True: 0}
+    for number, picture in enumerate(pictures[:10]):
+        seen = flips(picture, 0.27, number)
+        for clean_up in right:
+            report = memory.search(seen, clean_up=clean_up)
+            best = report.best
+            right[clean_up] += (
+                best is not None and best.cue == str(number) and (best.content == picture).all()
+            )
+        if best is not None and best.cue == str(number):
+            assert best.overlap == (picture & seen).sum() / seen.sum()
+            assert report.cleaned == frozenset(np.flatnonzero(picture).tolist())
+            assert report.spikes > 0  # the answer is still the spikes'
+    assert right[True] >= 9
+    assert right[False] <= 5
+
+
+def test_clean_up_knows_what_is_stored_now(pictures, tmp_path):
+    with ContentMemory.create(tmp_path / "m", Bitmap(12, 12), cues=3) as memory:
+        seen = flips(pictures[0], 0.1, 0)
+        assert memory.search(seen, clean_up=True).outcome == "no match"
+        for number in range(3):
+            memory.store(str(number), pictures[number])
+    with ContentMemory.open(tmp_path / "m") as memory:
+        assert memory.search(seen, clean_up=True).best.cue == "0"
+        memory.forget("0")
+        answers = memory.search(seen, clean_up=True).answers
+        assert "0" not in [answer.cue for answer in answers]
+        assert memory.search(seen).cleaned is None
+
+
+def test_clean_up_with_equal_contents_and_full_ones():
+    memory = ContentMemory(Flags(tuple("abcdef")), cues=3)
+    memory.store("one", tuple("abcdef"))
+    assert memory.search(["a", "b", "c", "d"], clean_up=True).best.cue == "one"
+    memory.store("two", tuple("abcdef"))
+    found = memory.search(["a", "b", "c", "d"], clean_up=True)
+    assert {answer.cue for answer in found.answers} == {"one", "two"}
+
+
+def test_clean_up_from_the_shell(tmp_path, capsys):
+    path = str(tmp_path / "fruit")
+    flags = ("red", "yellow", "round", "long", "sweet", "sour", "small", "big")
+    with ContentMemory.create(path, Flags(flags), cues=4) as memory:
+        memory.store("apple", ["red", "round", "sweet", "big"])
+        memory.store("banana", ["yellow", "long", "sweet", "small"])
+    command = ["memory", "recall", path, "--fragment", "red,sweet,big,small", "--clean-up"]
+    assert shell([*command, "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["answers"][0]["cue"] == "apple"
+    assert data["cleaned"] == [0, 2, 4, 7]
+    assert shell(command) == 0
+    assert "cleaned up to 4 bits" in capsys.readouterr().out
+    assert shell(["memory", "recall", path, "apple", "--clean-up"]) == 2
+
+
+def shell(arguments):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    return ended.value.code

@@ -115,6 +115,11 @@ def store_command(
     "or the path of a partly covered picture.",
 )
 @click.option("--threshold", type=float, help="Share of the fragment that must match.")
+@click.option(
+    "--clean-up",
+    is_flag=True,
+    help="Mend wrong bits of the fragment first (a model of astrocytes, not of spikes).",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Write the best answer as a PNG.")
 @backend_option
 @output_options
@@ -124,6 +129,7 @@ def recall_command(
     more: tuple[str, ...],
     fragment: str | None,
     threshold: float | None,
+    clean_up: bool,
     out: Path | None,
     backend: str,
     output: Output,
@@ -138,11 +144,15 @@ def recall_command(
         )
     if (cue is None) == (fragment is None):
         raise click.UsageError("give either a CUE or --fragment")
+    if clean_up and fragment is None:
+        raise click.UsageError("--clean-up goes with --fragment")
     with ContentMemory.open(file, backend=backend) as memory:
         if out is not None and memory.codec.kind != "image":
             raise InvalidInput("--out", "works with memories of pictures", got=memory.codec.kind)
         report = (
-            memory.recall(cue) if cue is not None else memory.search(fragment, threshold=threshold)
+            memory.recall(cue)
+            if cue is not None
+            else memory.search(fragment, threshold=threshold, clean_up=clean_up)
         )
         if out is not None and report.best is not None:
             write_picture(report.best.content, out)
@@ -205,6 +215,8 @@ def info_command(file: Path, history: int, output: Output) -> None:
 def _tell(memory: ContentMemory, report: Report, output: Output) -> None:
     """Print a report."""
     lines = [_headline(report)]
+    if report.cleaned is not None:
+        lines.append(f"cleaned up to {len(report.cleaned)} bits before the search")
     for answer in report.answers:
         note = f", {answer.note}" if answer.note else ""
         shown = memory.codec.show(answer.bits)
@@ -233,6 +245,7 @@ def _tell(memory: ContentMemory, report: Report, output: Output) -> None:
             "wall_ms": round(report.wall_ms, 3),
             "backend": report.backend,
             "threshold": report.threshold,
+            "cleaned": None if report.cleaned is None else sorted(report.cleaned),
         },
     )
 

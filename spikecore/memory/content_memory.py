@@ -16,6 +16,7 @@ import spikecore
 from spikecore.errors import FileRefused, InvalidInput, UnknownName
 from spikecore.memory.ca3 import FIRING_WEIGHT, CA3Shape
 from spikecore.memory.cam import CA3Memory, Episode
+from spikecore.memory.clean_up import check_clean_up, cleaned_up
 from spikecore.memory.content import Codec, codec_from_dict
 from spikecore.memory.report import Answer, Report
 from spikecore.memory.store import CueRow, MemoryFile, now
@@ -245,7 +246,9 @@ class ContentMemory:
             outcome = "recalled" if answers else "nothing stored"
             return self._changed("recall", outcome, name, episodes, answers)
 
-    def search(self, fragment: Any, threshold: float | None = None) -> Report:
+    def search(
+        self, fragment: Any, threshold: float | None = None, *, clean_up: bool = False
+    ) -> Report:
         """Find the memories that share enough of a fragment, best first.
 
         Parameters
@@ -255,22 +258,36 @@ class ContentMemory:
         threshold : float, optional
             Share of the fragment's bits that must match, above 0 to 1. Default: that
             of the memory.
+        clean_up : bool
+            Mend the fragment first, in a rate model beside the spikes
+            (:class:`AstrocyteAssociativeMemory`), and search with what it shows then. For
+            whole pictures or flags in which bits are wrong. The overlap in the answers
+            is that with the fragment as it was given.
 
         Raises
         ------
         InvalidInput
-            If the fragment is empty or of a wrong size, or the threshold out of range.
+            If the fragment is empty or of a wrong size, the threshold out of range, or
+            the clean-up asked for is not possible: texts, more than 2048 bits.
         """
         wanted = _checked_threshold(self.threshold if threshold is None else threshold)
+        if clean_up:
+            check_clean_up(self.codec.kind, self.shape.bits)
         readings = self.codec.fragments(fragment)
         with self._reading("search"):
             device, episodes = self._device(), list[Episode]()
             best: dict[int, tuple[float, str]] = {}
             whole: dict[int, Bits] = {}
+            mended: Bits | None = None
             for reading in readings:
+                asked = reading.bits
+                if clean_up:
+                    asked = mended = cleaned_up(asked, self._held(), self.shape.bits)
+                if not asked:
+                    continue  # nothing would spike
                 size = len(reading.bits)
-                needed = max(1, math.ceil(wanted * size - 1e-9))
-                episode = device.query(reading.bits, needed)
+                needed = max(1, math.ceil(wanted * len(asked) - 1e-9))
+                episode = device.query(asked, needed)
                 episodes.append(episode)
                 for number in episode.cues:
                     if self.shape.completion and len(episode.cues) == 1:
@@ -282,9 +299,9 @@ class ContentMemory:
                     if number not in best or overlap > best[number][0]:
                         best[number] = (overlap, reading.note)
             answers = self._ranked(best, whole)
-            return self._changed(
-                "search", "found" if answers else "no match", None, episodes, answers, wanted
-            )
+            outcome = "found" if answers else "no match"
+            report = self._changed("search", outcome, None, episodes, answers, wanted)
+            return replace(report, cleaned=mended)
 
     def forget(self, cue: str) -> Report:
         """Erase what is stored under ``cue``, in both directions.
@@ -535,6 +552,12 @@ class ContentMemory:
             return self.cue_names.index(name)
         used = set(self._names.values())
         return next((n for n in range(self.shape.cues) if n not in used), None)
+
+    def _held(self) -> list[Bits]:
+        """Return what the synapses from each cue in use would recall."""
+        assert self._known is not None
+        rows = self._known[0][list(self._names.values())] >= FIRING_WEIGHT
+        return [frozenset(np.flatnonzero(row).tolist()) for row in rows]
 
     def _agreement(self, number: int, bits: Bits) -> float:
         assert self._known is not None

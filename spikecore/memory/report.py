@@ -64,6 +64,8 @@ class Report:
         Overlap asked for in a search.
     episodes : tuple of Episode
         Everything that ran, for plots.
+    cleaned : frozenset of int or None
+        The fragment after a clean-up, None without one. (Its time is not in ``wall_ms``.)
     """
 
     operation: str
@@ -77,6 +79,7 @@ class Report:
     backend: str
     threshold: float | None = None
     episodes: tuple[Episode, ...] = ()
+    cleaned: Bits | None = None
 
     @property
     def best(self) -> Answer | None:
