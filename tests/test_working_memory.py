@@ -15,6 +15,7 @@ from spikecore import ms
 from spikecore.memory import AstrocyteWorkingMemory, calcium_response
 from spikecore.memory import working_kernels as k
 from spikecore.memory.working import flipped
+from spikecore.memory.working_state import ZoneArrays
 from spikecore.memory.working_trial import (
     balanced_agreement,
     correlation,
@@ -67,7 +68,7 @@ def test_diffusion_keeps_the_total_and_evens_out():
 
 def calcium_alone(c, h, i):
     one = AstrocyteWorkingMemory(zones=2)._zones
-    alone = k.ZoneArrays(*(array[:1, :1].copy() for array in one))
+    alone = ZoneArrays(*(array[:1, :1].copy() for array in one))
     alone.calcium[:], alone.h[:], alone.ip3[:] = c, h, i
     k.calcium(alone, np.empty((1, 1)), np.empty((1, 1)), 0)
     return float(alone.ip3[0, 0])

@@ -15,15 +15,13 @@ import numpy.typing as npt
 
 from spikecore.errors import InvalidInput, UnknownName
 from spikecore.interrupts import deferred_interrupts
-from spikecore.memory.working_kernels import (
+from spikecore.memory.working_state import (
     NEVER,
     STEP,
     NeuronArrays,
     Pulses,
     Rules,
     ZoneArrays,
-    advance,
-    calcium,
 )
 from spikecore.progress import progress_bar
 from spikecore.quantities import Quantity, ms, ticks_of
@@ -275,6 +273,8 @@ class AstrocyteWorkingMemory:
             If the picture has another shape or type, the duration is not positive or not
             on the grid, or the current is not finite.
         """
+        from spikecore.memory.working_kernels import advance  # numba: only where it is needed
+
         steps = int(ticks_of(duration, STEP, "duration", minimum=1, single=True))
         if not np.isfinite(current):
             raise InvalidInput("current", "must be finite", got=current)
@@ -380,6 +380,8 @@ def calcium_response(drive: Quantity, duration: Quantity) -> FloatArray:
     InvalidInput
         If a time is not positive or not on the grid.
     """
+    from spikecore.memory.working_kernels import calcium
+
     pulse = int(ticks_of(drive, STEP, "drive", minimum=1, single=True))
     steps = int(ticks_of(duration, STEP, "duration", minimum=1, single=True))
     one = _resting_zones(1)

@@ -8,21 +8,22 @@ finer step would be another network.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-__all__ = ["NEVER", "STEP", "NeuronArrays", "Pulses", "Rules", "ZoneArrays", "advance", "calcium"]
+from spikecore.memory.working_state import (
+    STEP,
+    FloatArray,
+    IntArray,
+    NeuronArrays,
+    Pulses,
+    Rules,
+    ZoneArrays,
+)
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-
-STEP = 0.1
-"""Length of a step, ms."""
-NEVER = -(10**9)
-"""A step long before the first."""
+__all__ = ["advance", "calcium"]
 
 # Neurons: Izhikevich's fast-spiking parameters, mV and ms; total input current.
 A, B, RESET, JUMP, PEAK, LARGEST_CURRENT = 0.1, 0.2, -65.0, 2.0, 30.0, 25.0
@@ -39,48 +40,6 @@ COUPLING_C, COUPLING_I = 0.05, 0.1
 SEEN_NEEDED, DRIVE, DRIVE_STEPS, GAIN_STEPS = 8, 5.0, 600, 2500
 CALCIUM_NEEDED, LOOK_EVERY, LOOK_BACK = 0.15, 10, 100
 NOISE_STEPS = 300
-
-
-class NeuronArrays(NamedTuple):
-    """State of the neurons; each of shape (n,) unless said otherwise."""
-
-    v: FloatArray  # mV
-    u: FloatArray
-    glutamate: FloatArray
-    synaptic: FloatArray  # current of this step's synapses, acts in the next step
-    noise: FloatArray
-    noise_end: IntArray
-    last: IntArray  # step of the last spike
-    counts: IntArray  # spikes since they were last set to 0
-    home: IntArray  # number of the astrocyte that acts on the neuron
-    targets: IntArray  # (n, out-degree)
-
-
-class ZoneArrays(NamedTuple):
-    """State of the astrocytes; each of shape (zones, zones)."""
-
-    calcium: FloatArray  # uM
-    h: FloatArray
-    ip3: FloatArray  # uM
-    drive_end: IntArray
-    coincident: IntArray  # step of the last coincidence in the zone
-    gain_end: IntArray
-
-
-class Rules(NamedTuple):
-    """What distinguishes one memory from another."""
-
-    gain: float
-    needed: int
-    window: int  # steps
-
-
-class Pulses(NamedTuple):
-    """Pulses of noise current, sorted by step."""
-
-    steps: IntArray
-    neurons: IntArray
-    amplitudes: FloatArray
 
 
 _inner: Any = njit(cache=True)
