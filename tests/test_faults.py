@@ -8,6 +8,7 @@ from pathlib import Path
 import fault_cases
 import fault_cases_backends
 import fault_cases_camera
+import fault_cases_glia
 import fault_cases_hardware
 import fault_cases_motifs
 import fault_cases_motion
@@ -33,6 +34,7 @@ FAULTS = (
     | fault_cases_pynn.FAULTS
     | fault_cases_nengo.FAULTS
     | fault_cases_nir.FAULTS
+    | fault_cases_glia.FAULTS
 )
 ANSWERS = {
     "Answers of a memory": fault_cases_running.OUTCOMES,

@@ -113,6 +113,7 @@ class AstrocyteAssociativeMemory:
                 "associative memory: neurons",
                 f"must be an integer from 2 to {MAX_NEURONS}: states of n x n must fit",
                 got=neurons,
+                fix="use fewer neurons",
             )
         if not -1.0 < mean < 1.0:
             raise InvalidInput(
@@ -205,7 +206,9 @@ class AstrocyteAssociativeMemory:
             raise InvalidInput("recall", "nothing is stored", fix="store patterns first")
         for name, value in (("presentations", presentations), ("steps", steps)):
             if value < 1:
-                raise InvalidInput(name, "must be at least 1", got=value)
+                raise InvalidInput(
+                    name, "must be at least 1", got=value, fix=f"leave {name} out for the default"
+                )
         found, status = [], "complete"
         try:
             with progress_bar("recalling", len(given), enabled=progress) as done:
@@ -286,7 +289,10 @@ class AstrocyteAssociativeMemory:
         rows = values[None] if values.ndim == 1 else values
         if rows.ndim != 2 or rows.shape[1] != self.neurons:  # noqa: PLR2004
             raise InvalidInput(
-                place, f"must have shape ({self.neurons},) or (K, {self.neurons})", got=values.shape
+                place,
+                f"must have shape ({self.neurons},) or (K, {self.neurons})",
+                got=values.shape,
+                fix="one column for each neuron",
             )
         wrong = np.flatnonzero(~np.isin(rows, allowed).all(axis=1))
         if wrong.size:

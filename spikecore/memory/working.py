@@ -132,7 +132,12 @@ class AstrocyteWorkingMemory:
         seed: int = 0,
     ) -> None:
         if isinstance(zones, bool) or not isinstance(zones, int) or zones < 2:  # noqa: PLR2004
-            raise InvalidInput("working memory: zones", "must be an integer, at least 2", got=zones)
+            raise InvalidInput(
+                "working memory: zones",
+                "must be an integer, at least 2",
+                got=zones,
+                fix="26 zones a side are 79 x 79 neurons",
+            )
         if preset not in WORKING_PRESETS:
             raise UnknownName("working memory: preset", str(preset), get_args(Preset))
         self.zones, self.preset, self.seed = zones, preset, check_seed(seed)
@@ -277,7 +282,9 @@ class AstrocyteWorkingMemory:
 
         steps = int(ticks_of(duration, STEP, "duration", minimum=1, single=True))
         if not np.isfinite(current):
-            raise InvalidInput("current", "must be finite", got=current)
+            raise InvalidInput(
+                "current", "must be finite", got=current, fix="80 to store, 8 to cue"
+            )
         applied = np.zeros(self.side**2)
         if picture is not None:
             applied[self._checked(picture).ravel()] = current
@@ -458,5 +465,10 @@ def _boolean(picture: npt.ArrayLike) -> Picture:
 
 def _not_negative(value: Any, name: str) -> float:
     if not np.isfinite(value) or value < 0:
-        raise InvalidInput(f"working memory: {name}", "must be finite, and at least 0", got=value)
+        raise InvalidInput(
+            f"working memory: {name}",
+            "must be finite, and at least 0",
+            got=value,
+            fix="0 switches it off",
+        )
     return float(value)

@@ -55,7 +55,12 @@ def letter(name: str, zones: int = 26) -> Picture:
     if name not in _LETTERS:
         raise UnknownName("letter", name, _LETTERS)
     if zones < _CELLS:
-        raise InvalidInput("letter", f"needs at least {_CELLS} zones a side", got=zones)
+        raise InvalidInput(
+            "letter",
+            f"needs at least {_CELLS} zones a side",
+            got=zones,
+            fix="a square of a letter is one zone at least",
+        )
     width, side = 3 * (zones // _CELLS), 3 * zones + 1
     squares = np.array([[square == "#" for square in row] for row in _LETTERS[name]])
     start = 3 * ((zones - _CELLS * (zones // _CELLS) + 1) // 2)
@@ -142,7 +147,9 @@ def measure_retention(
     """
     steps = np.diff([0, *delays])
     if not pictures and not others:
-        raise InvalidInput("measure_retention", "needs at least one picture")
+        raise InvalidInput(
+            "measure_retention", "needs at least one picture", fix="e.g. {'T': letter('T')}"
+        )
     if steps.size == 0 or (steps <= 0).any() or (steps % STEP_MS).any():
         raise InvalidInput(
             "measure_retention: delays",
