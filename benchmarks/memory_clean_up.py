@@ -2,7 +2,7 @@
 
 Random pictures of 16 x 16 pixels are stored; a query is one of them in which a share of all
 pixels is flipped. Found means: ranks first, alone at that rank, and exact. Searched with the
-default threshold, with 0.5, and with the default threshold after a clean-up.
+default threshold, with 0.5 and 0.4, and with the default threshold after a clean-up.
 
     python benchmarks/memory_clean_up.py [--quick]
 """
@@ -25,6 +25,7 @@ SIDE = 16
 WAYS = {
     "alone": {},
     "alone, threshold 0.5": {"threshold": 0.5},
+    "alone, threshold 0.4": {"threshold": 0.4},
     "clean-up": {"clean_up": True},
 }
 
