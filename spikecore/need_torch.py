@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from spikecore.errors import BackendUnavailable
 
-__all__ = ["need_torch"]
+__all__ = ["gpu_in_words", "need_torch"]
 
 
 def need_torch(device: str = "cpu") -> None:
@@ -28,3 +28,17 @@ def need_torch(device: str = "cpu") -> None:
             got=f"torch {torch.__version__}",
             fix="use device='cpu', or install torch with CUDA for your driver",
         )
+
+
+def gpu_in_words() -> str:
+    """Return the GPU that torch uses, and torch's version.
+
+    Raises
+    ------
+    BackendUnavailable
+        If there is no GPU.
+    """
+    need_torch("cuda")
+    import torch
+
+    return f"{torch.cuda.get_device_name()}, torch {torch.__version__}"

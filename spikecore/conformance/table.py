@@ -8,7 +8,7 @@ from spikecore.backends.protocol import Options, checked_options
 from spikecore.backends.registry import get_backend, split_backend
 from spikecore.conformance.cases import CASES
 from spikecore.conformance.suite import Outcome, check_case
-from spikecore.need_torch import need_torch
+from spikecore.need_torch import gpu_in_words
 
 __all__ = ["COLUMNS", "COMPILED", "GPU_COLUMNS", "cell", "gpu_page", "page"]
 
@@ -90,11 +90,7 @@ def gpu_page(on_case: Callable[[str], None] = lambda _name: None) -> str:
     BackendUnavailable
         If there is none.
     """
-    need_torch("cuda")
-    import torch
-
-    device = f"one {torch.cuda.get_device_name()}, torch {torch.__version__}"
-    return _page(_GPU_HEAD.format(device=device), GPU_COLUMNS, on_case)
+    return _page(_GPU_HEAD.format(device=f"one {gpu_in_words()}"), GPU_COLUMNS, on_case)
 
 
 def _page(head: str, columns: Mapping[str, tuple[str, str]], on_case: Callable[[str], None]) -> str:
