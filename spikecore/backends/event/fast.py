@@ -12,6 +12,7 @@ from typing import Any
 from numba import njit
 
 from spikecore.backends.event.delivery import arrivals, room, send_row
+from spikecore.backends.event.drawn import draw_inputs
 from spikecore.backends.event.kernels import (
     DIVERGED,
     DONE,
@@ -182,7 +183,7 @@ def run(
         _wake(net, st, fast, reg[TICK] - 1)
     elif stop == FLUSH:
         _flush(net, st, reg[TICK] - 1)
-    all_wheel = True
+    all_wheel = fast.drawn.shape[0] == 0
     for p in range(fast.part.shape[0]):
         all_wheel = all_wheel and fast.part[p, W_SWEPT] == 0
     while reg[TICK] < stop:
@@ -198,6 +199,7 @@ def run(
             code: int = _neurons(net, st, fast, t, sources, out)
             if code != DONE:
                 return code
+            draw_inputs(net, st, fast, t)
             reg[PHASE] = 1
         if _send(net, st, fast, t) == GROW:
             return GROW

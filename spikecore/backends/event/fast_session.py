@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from spikecore.backends.event import fast, kernels
 from spikecore.backends.event.choice import LAST_TICK, Way
+from spikecore.backends.event.drawn import drawn_inputs
 from spikecore.backends.event.packed import BLOCK, M, Q, W, build_fast, grow_queues, sweepable
 from spikecore.backends.event.session import EventSession
 from spikecore.backends.event.tables import R, State
@@ -81,6 +82,10 @@ class FastSession(EventSession):
         self.state.register[R.N_FREE] = 0
         self.state.register[R.N_ACTIVE] = 0
         self.fast = build_fast(self.lowered, self.net, self._order_of, dtype, queued=self.queued)
+        self._drawn: frozenset[int] = frozenset()
+        if not self.queued:
+            self._drawn, drawn, steps = drawn_inputs(self.lowered, self._order_of)
+            self.fast = self.fast._replace(drawn=drawn, steps=steps)
         self._measured_at = -1
         for i, p in enumerate(self.lowered.populations):
             none = np.full(p.size, -1)
@@ -92,6 +97,9 @@ class FastSession(EventSession):
             mine, self.state = self.state, state
             self._fast_run(order)
             self.state = mine
+
+    def _draws(self) -> frozenset[int]:
+        return self._drawn
 
     def _provenance(self) -> dict[str, Any]:
         found = super()._provenance()

@@ -119,6 +119,9 @@ class Fast(NamedTuple):
     swept: Array  # states of neurons that are swept
     clock: Array  # (2, neurons): tick of the state, last refractory tick
     lane: Array  # scratch of a sweep: states, level, arrivals
+    drawn: Array  # inputs drawn in the kernel
+    steps: Array  # and where their numbers grow
+    random: Array  # scratch of a draw
     flag: Array  # scratch of a sweep: digit of the gap, reached, fires
 
 
@@ -306,6 +309,9 @@ def build_fast(
         swept=np.zeros(n_swept, dtype),
         clock=clock,
         lane=np.zeros((lowered.n_states + lowered.n_ports + 1, LANES), dtype),
+        drawn=np.empty((0, 5), np.int64),
+        steps=np.empty(0, np.uint64),
+        random=np.zeros(LANES, np.uint64),
         flag=np.zeros((3, LANES), np.int32),
     )
 
