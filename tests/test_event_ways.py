@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_networks import DURATION, WHATEVER, assert_same, busy_network, networks
+from random_networks import DURATION, WHATEVER, assert_same, busy_network, networks, rules
 
 from spikecore import (
     LIF,
@@ -19,6 +19,8 @@ from spikecore import (
     MOhm,
     Network,
     OneToOne,
+    Pairs,
+    Poisson,
     PoissonCounts,
     Population,
     Projection,
@@ -31,6 +33,7 @@ from spikecore import (
     nA,
     run,
 )
+from spikecore.backends.event import replay
 
 WAYS = [
     "event",
@@ -91,6 +94,53 @@ def test_a_checkpoint_may_go_on_in_another_fast_way(saved, opened, tmp_path):
     other = Simulation(busy_network(), backend=opened)
     other.restore(tmp_path / "c")
     assert_same(other.run(63 * ms), whole)
+
+
+@st.composite
+def all_to_all(draw):
+    """Learning from all to all: one list of post spikes for all rows."""
+    unit = LIF(tau_m=draw(st.sampled_from([5.0, 20.0])) * ms, synapse=Delta(), refractory=1 * ms)
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n, m = draw(st.integers(1, 6)), draw(st.integers(1, 7))
+    pre, post = np.repeat(np.arange(n), m), np.tile(np.arange(m), n)
+    when = rng.integers(0, DURATION, 30)
+    return Network(
+        [
+            Input("x", n, Train(np.sort(when) * ms, rng.integers(0, n, 30))),
+            Input("noise", m, Poisson(150 * Hz)),
+            Population("n", m, unit),
+            Projection("noise", "n", OneToOne(), 30 * mV, 1 * ms),
+            Projection(
+                "x",
+                "n",
+                Pairs(pre, post),
+                rng.integers(0, 9, n * m) * 0.5 * mV,
+                draw(st.integers(1, 9)) * ms,
+                plasticity=draw(rules(unit)),
+            ),
+        ],
+        dt=1 * ms,
+    )
+
+
+@settings(WHATEVER, max_examples=60)
+@given(network=all_to_all(), precision=st.sampled_from(PRECISIONS), full=st.booleans())
+def test_learning_from_all_to_all(network, precision, full):
+    """Also with lists that are full after two post spikes, and looked at on the way."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(replay, "ENTRIES", 2 if full else 1000)
+        assert_every_way_agrees(network, precision)
+        simulation = Simulation(network, precision=precision)
+        oracle = Simulation(network, precision=precision, backend="clocked")
+        for duration in (13, 22, 45):
+            results = [s.run(duration * ms) for s in (simulation, oracle)]
+            assert_same(*results)
+            if duration == 22:
+                for s in (simulation, oracle):
+                    s.set_weights("x->n", s.weights("x->n") * 0.5)
+        for s in (simulation, oracle):
+            s.clear()
+        assert_same(*(s.run(30 * ms) for s in (simulation, oracle)))
 
 
 def driven(n=200):

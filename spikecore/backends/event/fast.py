@@ -24,9 +24,9 @@ from spikecore.backends.event.kernels import (
     WAKE,
     _flush,
     _learn_row,
-    _remember,
 )
 from spikecore.backends.event.packed import WHEEL, Fast, M, Q, W
+from spikecore.backends.event.replay import D, flush_dense, learn_dense, remember
 from spikecore.backends.event.small import look_small
 from spikecore.backends.event.sweep import read_swept, sweep_all
 from spikecore.backends.event.tables import C, L, Net, P, R, State
@@ -41,7 +41,7 @@ C_SOURCE, C_RULE, L_COINCIDENCE = int(C.SOURCE), int(C.RULE), int(L.COINCIDENCE)
 P_START = int(P.START)
 W_SWEPT, W_SMALL = int(W.SWEPT), int(W.SMALL_0)
 QUEUED, SLOT_MASK, ANY_WHEEL = int(M.QUEUED), int(M.SLOT_MASK), int(M.ANY_WHEEL)
-NEXT = int(Q.NEXT)
+NEXT, D_DENSE = int(Q.NEXT), int(D.DENSE)
 SPIKES, MANY = 2, 3  # State.lists
 
 _inner = njit(  # type: ignore[call-overload]
@@ -103,7 +103,7 @@ def _neurons(net: Net, st: State, fast: Fast, t: int, sources: Any, out: Any) ->
         out[0, reg[N_OUT]], out[1, reg[N_OUT]] = t, st.lists[SPIKES, i]
         reg[N_OUT] += 1
         if net.into.size > 0:
-            _remember(net, st, st.lists[SPIKES, i], t)
+            remember(net, st, fast, st.lists[SPIKES, i], t)
     reg[N_SPIKES], reg[SPIKE], reg[PROJECTION] = count, 0, 0
     return DONE
 
@@ -123,7 +123,10 @@ def _send(net: Net, st: State, fast: Fast, t: int) -> int:
             r = net.projection[p, C_RULE]
             if r >= 0:
                 early = 1 if net.rule[r, L_COINCIDENCE] == POTENTIATE else 0
-                _learn_row(net, st, r, own, t - early, t)
+                if fast.dense[r, D_DENSE]:
+                    learn_dense(net, st, fast, r, own, t - early, t)
+                else:
+                    _learn_row(net, st, r, own, t - early, t)
             send_row(net, st, fast, p, own, t, many)
             reg[PROJECTION] += 1
         reg[PROJECTION] = 0
@@ -182,6 +185,7 @@ def run(
     if stop == WAKE:
         _wake(net, st, fast, reg[TICK] - 1)
     elif stop == FLUSH:
+        flush_dense(net, st, fast, reg[TICK] - 1)
         _flush(net, st, reg[TICK] - 1)
     all_wheel = fast.drawn.shape[0] == 0
     for p in range(fast.part.shape[0]):
@@ -204,6 +208,7 @@ def run(
         if _send(net, st, fast, t) == GROW:
             return GROW
         if reg[FULL]:
+            flush_dense(net, st, fast, t)
             _flush(net, st, t)
         _probe(net, st, fast, t, probes, who, traces)
         reg[PHASE] = 0

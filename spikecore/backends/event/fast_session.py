@@ -12,8 +12,9 @@ from spikecore.backends.event import fast, kernels
 from spikecore.backends.event.choice import LAST_TICK, Way
 from spikecore.backends.event.drawn import drawn_inputs
 from spikecore.backends.event.packed import BLOCK, M, Q, W, build_fast, grow_queues, sweepable
+from spikecore.backends.event.replay import LEARNING, D
 from spikecore.backends.event.session import EventSession
-from spikecore.backends.event.tables import R, State
+from spikecore.backends.event.tables import NEVER, R, State
 from spikecore.backends.lowering import Lowered
 from spikecore.backends.protocol import Options
 from spikecore.errors import FileRefused, InvalidInput
@@ -94,9 +95,12 @@ class FastSession(EventSession):
 
     def _order(self, order: int, state: State) -> None:
         if order == kernels.FLUSH:
-            mine, self.state = self.state, state
+            mine = self.state, self.fast
+            if state is not self.state:  # only a look: leave what rules know of the past
+                copies = {name: getattr(self.fast, name).copy() for name in LEARNING}
+                self.state, self.fast = state, self.fast._replace(**copies)
             self._fast_run(order)
-            self.state = mine
+            self.state, self.fast = mine
 
     def _draws(self) -> frozenset[int]:
         return self._drawn
@@ -229,6 +233,7 @@ class FastSession(EventSession):
         for i in range(len(self.lowered.populations)):
             for name, array in zip(("x", "last", "until"), self._population(i), strict=True):
                 state[f"{name}_{i}"] = array.copy()
+        state |= {name: getattr(self.fast, name).copy() for name in LEARNING}
         return state | self._in_flight()
 
     def _in_flight(self) -> dict[str, npt.NDArray[Any]]:
@@ -275,6 +280,8 @@ class FastSession(EventSession):
         self._reset()
         kept = {k: a.copy() for k, a in state.items() if k in State._fields}
         self.state = self.state._replace(**kept)
+        self.fast = self.fast._replace(**{name: state[name].copy() for name in LEARNING})
+        self.fast.dense[:, D.CACHED] = NEVER
         self._out = np.empty((2, max(65536, 4 * self.state.lists.shape[1])), np.int64)
         register = self.state.register
         register[R.N_FREE] = 0

@@ -122,6 +122,13 @@ class Fast(NamedTuple):
     drawn: Array  # inputs drawn in the kernel
     steps: Array  # and where their numbers grow
     random: Array  # scratch of a draw
+    dense: Array  # rules of projections from all to all
+    past: Array  # (2, entries): their post spikes, when they are due and of which target
+    past_trace: Array
+    cursor: Array  # per row: entries that it has replayed
+    seen: Array  # per target: latest post spike that has reached the synapses
+    seen_trace: Array
+    loss: Array  # per target: what a pre spike of this tick takes off
     flag: Array  # scratch of a sweep: digit of the gap, reached, fires
 
 
@@ -222,6 +229,7 @@ def build_fast(
     """Lay out the fast ways; every population waits in the wheel to begin with."""
     layout, cells = cell_layout(lowered)
     cell_bits, slot_bits = _bits(cells), _bits(lowered.max_delay + 1)
+    from spikecore.backends.event.replay import dense_arrays
     from spikecore.backends.event.small import small_table
 
     whole = np.int32 if dtype == np.float32 else np.int64
@@ -312,6 +320,7 @@ def build_fast(
         drawn=np.empty((0, 5), np.int64),
         steps=np.empty(0, np.uint64),
         random=np.zeros(LANES, np.uint64),
+        **dense_arrays(lowered, net, order, dtype),
         flag=np.zeros((3, LANES), np.int32),
     )
 
