@@ -76,6 +76,11 @@ def restore(**options):
     return Simulation(synapses(), **options).restore("checkpoint")
 
 
+def other_way(saved, opened):
+    Simulation(network(), options={"delivery": saved}).save("checkpoint")
+    Simulation(network(), options={"delivery": opened}).restore("checkpoint")
+
+
 def load_checkpoint():
     simulation().save("checkpoint")
     return Result.load("checkpoint")
@@ -123,13 +128,13 @@ def notes(made, duration=5 * ms):
     return "; ".join(run(made, duration).notes)
 
 
-def delayed(delay, backend, **options):
+def delayed(delay, backend, *, options=None, **more):
     parts = [
         Input("in", 2000),
         Population("n", 2000, LIF()),
-        Projection("in", "n", OneToOne(), 1 * nA, delay * ms, **options),
+        Projection("in", "n", OneToOne(), 1 * nA, delay * ms, **more),
     ]
-    return Simulation(Network(parts), backend=backend)
+    return Simulation(Network(parts), backend=backend, options=options)
 
 
 def basket(**options):
@@ -180,6 +185,15 @@ FAULTS = {
         "going on after a run has diverged": lambda: overflow(resume=True),
         "long delays of many neurons, clocked": lambda: delayed(1e6, "clocked"),
         "long delays of synapses that learn": lambda: delayed(1e6, "event", plasticity=PairSTDP()),
+        "ways of the event-driven core that exclude each other": lambda: run(
+            network(), 5 * ms, backend="event:delivery=calendar,neurons=sweep"
+        ),
+        "a way that cannot run the network": lambda: delayed(
+            4e6, "event", options={"delivery": "ring"}
+        ),
+        "float32 for very many ticks": lambda: Simulation(network(), precision="float32").run(
+            1e9 * ms
+        ),
         "runs of different networks compared": lambda: run(network(), 5 * ms).compare(
             run(network(Input("more", 1)), 5 * ms)
         ),
@@ -193,6 +207,8 @@ FAULTS = {
         "a file of something else, or a damaged one": lambda: load(b"garbage"),
         "a file of another kind": load_checkpoint,
         "a checkpoint of another seed, network, backend or precision": lambda: restore(seed=1),
+        "a checkpoint of a fast way in the general one": lambda: other_way("ring", "calendar"),
+        "a checkpoint of the general way in a fast one": lambda: other_way("calendar", "ring"),
     },
     "Memory": {
         "a name under which nothing is stored, to forget": lambda: basket().forget("aple"),

@@ -62,6 +62,15 @@ def test_all_options_reach_the_run(cli):
     assert (found["backend"], found["seed"], found["precision"]) == ("clocked", 7, "float32")
 
 
+def test_explain_says_which_way_was_taken(cli):
+    code, out, _ = cli("model.py:net", "--duration", "50", "--explain")
+    assert code == 0
+    assert "way: delivery by ring (a ring of cells takes" in out
+    assert "way: cells by sweep" in out
+    code, out, _ = cli("model.py:net", "--duration", "50", "--explain", "--backend", "clocked")
+    assert "way: backend 'clocked' has one only" in out
+
+
 def test_advice_comes_before_the_run(cli, monkeypatch):
     monkeypatch.setattr("spikecore.backends.protocol.LONG_RUN_SECONDS", 1e-4)
     status, text, error = cli("model.py:net", "--duration", "10", "--backend", "clocked")

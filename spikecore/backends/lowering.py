@@ -199,8 +199,11 @@ class Lowered:
             for number, bound in enumerate(self.inputs)
             if number not in without
         ]
+        parts = [(s, at) for s, at in parts if len(s)]
         ticks = np.concatenate([np.empty(0, np.int64), *(s.ticks for s, _ in parts)])
         neurons = np.concatenate([np.empty(0, np.int64), *(s.neurons + at for s, at in parts)])
+        if len(parts) <= 1:  # each is sorted
+            return ticks, neurons
         order = np.lexsort((neurons, ticks))
         return ticks[order], neurons[order]
 

@@ -91,6 +91,10 @@ class SteppedSession:
         """Return the numbers of the inputs that the backend draws for itself."""
         return frozenset()
 
+    def _provenance(self) -> dict[str, Any]:
+        """Return what else a result should say about how it was made."""
+        return {}
+
     # -- the session protocol ---------------------------------------------------
 
     def advance(self, to_tick: int, on_progress: OnProgress | None = None) -> Status:
@@ -177,6 +181,7 @@ class SteppedSession:
                 "precision": self.options.precision,
                 "wall_s": round(self._wall, 6),
                 "versions": dict(_versions(self.packages)),
+                **self._provenance(),
             },
             notes=self.lowered.notes + self._late_notes(),
         )

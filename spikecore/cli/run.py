@@ -43,6 +43,7 @@ spikecore run model.py:net --compare brian2
 @click.option(
     "--compare", metavar="BACKEND", help="Run it there too; exit status 1 if they differ."
 )
+@click.option("--explain", is_flag=True, help="Say how the backend ran it, and why.")
 @output_options
 def command(
     network: str,
@@ -53,6 +54,7 @@ def command(
     out: Path | None,
     plot: Path | None,
     compare: str | None,
+    explain: bool,
     output: Output,
 ) -> int:
     """Run NETWORK, which is FILE.py:NAME: a Network, or a function that returns one.
@@ -77,6 +79,8 @@ def command(
     data = _summary(result)
     lines = [_line(name, entry) for name, entry in data["groups"].items()]
     lines += [f"note: {note}" for note in result.notes if note not in advice]
+    if explain:
+        lines += _explained(result)
     if result.status != "complete":
         lines.append(f"{result.status}: {result.message}")
     if out:
@@ -118,6 +122,16 @@ def _summary(result: Result) -> dict[str, Any]:
         "notes": list(result.notes),
         "provenance": dict(result.provenance),
     }
+
+
+def _explained(result: Result) -> list[str]:
+    """Return lines that say which way was taken."""
+    provenance = result.provenance
+    way = provenance.get("way")
+    if way is None:
+        return [f"way: backend {provenance['backend']!r} has one only"]
+    lines = [f"way: delivery by {way['delivery']} ({way['why']})"]
+    return lines + [f"way: {name} by {how}" for name, how in way["neurons"].items()]
 
 
 def _line(name: str, entry: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecore.backends.event import kernels
+from spikecore.backends.event.choice import CHOICES, Way, choose_way
 from spikecore.backends.event.tables import (
     C,
     L,
@@ -23,7 +24,7 @@ from spikecore.backends.event.tables import (
 from spikecore.backends.lowering import Lowered
 from spikecore.backends.protocol import Capabilities, Choice, Options
 from spikecore.backends.session import SteppedSession
-from spikecore.errors import InvalidInput
+from spikecore.errors import FileRefused, InvalidInput
 
 __all__ = ["EventBackend", "EventSession"]
 
@@ -42,7 +43,7 @@ class EventBackend:
 
     name = "event"
     version = numba.__version__
-    choices: Mapping[str, Choice] = {}
+    choices: Mapping[str, Choice] = CHOICES
 
     def capabilities(self, options: Options) -> Capabilities:
         """Everything the network description can say."""
@@ -54,7 +55,8 @@ class EventBackend:
         Raises
         ------
         InvalidInput
-            If the delays of plastic synapses need more than :data:`MAX_DELAY_BYTES`.
+            If the delays of plastic synapses need more than :data:`MAX_DELAY_BYTES`, or
+            the options force a way that cannot run this network.
         """
         wanted = delay_bytes(lowered)
         if wanted > MAX_DELAY_BYTES:
@@ -64,14 +66,20 @@ class EventBackend:
                 got=f"{wanted / 1e9:.1f} GB for a delay of {lowered.max_delay * lowered.dt:g} ms",
                 fix="use shorter delays, or PairSTDP(post_delay='none')",
             )
-        return EventSession(lowered, options)
+        way = choose_way(lowered, options)
+        if way.delivery == "calendar":
+            return EventSession(lowered, options, way)
+        from spikecore.backends.event.fast_session import FastSession
+
+        return FastSession(lowered, options, way)
 
 
 class EventSession(SteppedSession):
     """A run of the event-driven core."""
 
-    def __init__(self, lowered: Lowered, options: Options) -> None:
+    def __init__(self, lowered: Lowered, options: Options, way: Way) -> None:
         super().__init__(lowered, options, "event")
+        self.way = way
         self.net, order = build_net(lowered, self.dtype)
         flat = np.concatenate(
             [np.empty(0, self.dtype), *(self._projection_weights[i] for i in order)]
@@ -82,6 +90,7 @@ class EventSession(SteppedSession):
             self._projection_weights[i] = flat[at : at + size]
             at += size
         self._flat_weights = flat
+        self._order_of = order
         plastic = [i for i in order if lowered.projections[i].plasticity is not None]
         self._rule_of = {i: r for r, i in enumerate(plastic)}
         self._reset()
@@ -96,14 +105,10 @@ class EventSession(SteppedSession):
             self.net, state, order, 0, _NO_SPIKES, self._out, _NO_PROBES, _NOBODY, _NO_TRACES
         )
 
-    def _run(self, stop: int, ticks: IndexArray, neurons: IndexArray) -> None:
-        register = self.state.register
-        register[R.INPUT] = 0
-        self._fit_inputs(ticks)
-        sources = np.stack([ticks, neurons])
-        probes, who, traces = self._trace_space(stop)
-        while True:
-            code = kernels.run(
+    def _call(self, stop: int, sources: Any, probes: Any, who: Any, traces: Any) -> int:
+        """Run to ``stop`` in compiled code; return why it ended."""
+        return int(
+            kernels.run(
                 self.net,
                 self.state,
                 stop,
@@ -114,9 +119,23 @@ class EventSession(SteppedSession):
                 who,
                 traces,
             )
+        )
+
+    def _grow(self) -> None:
+        """Make room for more synaptic events in flight."""
+        self.state = grow_calendar(self.state, self.lowered.max_delay // 8 + 1024)
+
+    def _run(self, stop: int, ticks: IndexArray, neurons: IndexArray) -> None:
+        register = self.state.register
+        register[R.INPUT] = 0
+        self._fit_inputs(ticks)
+        sources = np.stack([ticks, neurons])
+        probes, who, traces = self._trace_space(stop)
+        while True:
+            code = self._call(stop, sources, probes, who, traces)
             self._take_spikes()
             if code == kernels.GROW:
-                self.state = grow_calendar(self.state, self.lowered.max_delay // 8 + 1024)
+                self._grow()
             elif code != kernels.OUTPUT_FULL:
                 break
         self.tick = int(register[R.TICK])
@@ -165,6 +184,11 @@ class EventSession(SteppedSession):
             done = (-(-self.tick // every)) - row0
             self._traces[i].append(traces[out0 : out0 + done * count].reshape(done, count))
 
+    def _provenance(self) -> dict[str, Any]:
+        neurons = {p.name: "listed" for p in self.lowered.populations}
+        way = {"delivery": self.way.delivery, "why": self.way.why, "neurons": neurons}
+        return {"way": way}
+
     def _where(self, neuron: int) -> str:
         for name, (start, size) in self.lowered.groups.items():
             if start <= neuron < start + size:
@@ -209,6 +233,13 @@ class EventSession(SteppedSession):
         }
 
     def _load(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        if "slot" not in state:
+            raise FileRefused(
+                "checkpoint",
+                "was saved by another way of running",
+                got="delivery=ring or delivery=queue",
+                fix="open it without delivery=calendar",
+            )
         self.state = self.state._replace(**{name: array.copy() for name, array in state.items()})
         self._out = np.empty((2, max(65536, 4 * self.state.lists.shape[1])), np.int64)
 

@@ -1,0 +1,104 @@
+"""Which way the event-driven core takes, and why (docs/performance, docs/decisions/0010)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikecore.backends.event.packed import cell_layout
+from spikecore.backends.lowering import Lowered
+from spikecore.backends.protocol import Choice, Options
+from spikecore.errors import InvalidInput
+
+__all__ = ["CHOICES", "LAST_TICK", "RING_BYTES", "Way", "choose_way"]
+
+CHOICES: Mapping[str, Choice] = {
+    "delivery": Choice(
+        ("auto", "ring", "queue", "calendar"),
+        "how synaptic events wait: a ring of cells, a queue for each tick, linked blocks",
+    ),
+    "neurons": Choice(
+        ("auto", "wheel", "sweep"),
+        "how neurons are found: called or reached, or all in every tick",
+    ),
+}
+
+RING_BYTES = 8_000_000
+"""Largest ring of cells that is chosen: it should stay in the cache."""
+
+LAST_TICK = 2**29
+"""Ticks to which the fast ways count in float32."""
+
+LONGEST_REFRACTORY = 2**28
+PACKED_BITS = 32
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a network is run.
+
+    Attributes
+    ----------
+    delivery : {"ring", "queue", "calendar"}
+    neurons : {"auto", "wheel", "sweep"}
+    why : str
+        What decided about the delivery.
+    """
+
+    delivery: str
+    neurons: str
+    why: str
+
+
+def _not_covered(lowered: Lowered) -> str:
+    """Say why the fast ways cannot run ``lowered``, or nothing."""
+    _, cells = cell_layout(lowered)
+    bits = (cells - 1).bit_length() + lowered.max_delay.bit_length()
+    if bits > PACKED_BITS:
+        return f"delay and cell of a synapse need {bits} bits, more than {PACKED_BITS}"
+    longest = max((int(p.refractory.max()) for p in lowered.populations), default=0)
+    if longest > LONGEST_REFRACTORY:
+        return f"a refractory period of {longest} ticks is longer than {LONGEST_REFRACTORY}"
+    return ""
+
+
+def choose_way(lowered: Lowered, options: Options) -> Way:
+    """Choose from the network; what the options force is taken, or refused.
+
+    Raises
+    ------
+    InvalidInput
+        If the options force a way that cannot run this network, or contradict each other.
+    """
+    delivery = options.own.get("delivery", "auto")
+    neurons = options.own.get("neurons", "auto")
+    reason = _not_covered(lowered)
+    forced = delivery in ("ring", "queue") or neurons != "auto"
+    if delivery == "calendar" and neurons != "auto":
+        raise InvalidInput(
+            "backend 'event'",
+            "finds neurons by a list of its own with delivery=calendar",
+            got=f"neurons={neurons}",
+            fix="leave neurons out, or use delivery=ring or delivery=queue",
+        )
+    if forced and reason:
+        raise InvalidInput(
+            "backend 'event'",
+            f"cannot run this network with delivery={delivery}, neurons={neurons}: {reason}",
+            fix="use delivery=calendar",
+        )
+    if delivery == "calendar" or reason:
+        return Way("calendar", "listed", reason or "asked for")
+    if delivery != "auto":
+        return Way(delivery, neurons, "asked for")
+    _, cells = cell_layout(lowered)
+    size = cells * (lowered.max_delay + 1) * np.dtype(options.precision).itemsize
+    small = size <= RING_BYTES
+    return Way(
+        "ring" if small else "queue",
+        neurons,
+        f"a ring of cells takes {size / 1e6:.3g} MB, "
+        f"{'no' if small else ''} more than {RING_BYTES / 1e6:g} MB",
+    )

@@ -1,0 +1,234 @@
+"""Compiled: synaptic events on their way, in a ring of cells or in a queue for each tick.
+
+Both give every cell the sum of its arrivals, added one by one in the order of emission
+(contract line 4). The ring adds at once, in the tick's own row of cells; it is the choice
+where the rows stay in the cache. A queue keeps cell and weight of each event until its
+tick, and then adds them; it writes to one place per tick, however many cells there are.
+
+Indices are unsigned throughout: a signed index makes numba ask, every time, whether it
+is negative.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core.errors import TypingError
+from numba.cpython.unsafe.numbers import trailing_zeros as _trailing_zeros
+from numba.extending import intrinsic
+
+from spikecore.backends.event.packed import BLOCK, Fast, M, Q, W
+from spikecore.backends.event.tables import C, Net, R, State
+
+__all__ = ["arrivals", "is_untouched", "room", "send_row"]
+
+C_SYNAPSE, C_WEIGHT, C_WEIGHT_STEP = int(C.SYNAPSE_0), int(C.WEIGHT_0), int(C.WEIGHT_STEP)
+C_ROW, C_DELAY, C_DELAY_STEP = int(C.ROW_0), int(C.DELAY_0), int(C.DELAY_STEP)
+CELL_BITS, SLOT_MASK, INDEX_MASK = int(M.CELL_BITS), int(M.SLOT_MASK), int(M.INDEX_MASK)
+QUEUED, ANY_WHEEL = int(M.QUEUED), int(M.ANY_WHEEL)
+W_SWEPT = int(W.SWEPT)
+HEAD, NEXT = int(Q.HEAD), int(Q.NEXT)
+FREE_HEAD, N_FREE = int(R.FREE_HEAD), int(R.N_FREE)
+SENT, DELIVERED, PENDING = int(R.SENT), int(R.DELIVERED), int(R.PENDING)
+
+_inner = njit(  # type: ignore[call-overload]
+    no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False
+)
+
+ONE, SIX, TWELVE, LOW = np.uint64(1), np.uint64(6), np.uint64(12), np.uint64(63)
+IN_BLOCK = np.uint64(BLOCK - 1)
+
+
+@intrinsic
+def _untouched(typing_context: Any, value: Any) -> Any:
+    """Whether a float is -0.0: compared as bits, so that loops over cells stay vectors."""
+    if not isinstance(value, types.Float):
+        raise TypingError("needs a float")
+    width = value.bitwidth
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        whole = ir.IntType(width)
+        bits = builder.bitcast(arguments[0], whole)
+        return builder.icmp_unsigned("==", bits, ir.Constant(whole, 1 << (width - 1)))
+
+    return types.boolean(value), generate
+
+
+is_untouched: Any = _untouched
+trailing_zeros: Any = _trailing_zeros
+
+
+@_inner
+def _to_ring(net: Net, st: State, fast: Fast, p: int, lo: int, hi: int, base: Any) -> None:
+    """Add the synapses ``lo .. hi - 1`` of projection ``p`` to their cells."""
+    ring, packed, weight = fast.ring, fast.packed, st.weight
+    mask = np.uint64(fast.meta[INDEX_MASK])
+    first = np.uint64(net.projection[p, C_SYNAPSE])
+    begin, end = first + np.uint64(lo), first + np.uint64(hi)
+    w_at = np.uint64(net.projection[p, C_WEIGHT])
+    zero = net.real[0] - net.real[0]
+    if net.projection[p, C_WEIGHT_STEP] == 0:
+        w = weight[w_at] + zero
+        for s in range(begin, end):
+            ring[(base + np.uint64(packed[s])) & mask] += w
+    else:
+        shift = w_at - first
+        for s in range(begin, end):
+            ring[(base + np.uint64(packed[s])) & mask] += weight[s + shift] + zero
+
+
+@_inner
+def _mark(net: Net, fast: Fast, p: int, lo: int, hi: int, base: Any) -> None:
+    """Remember which cells of the ring a row has reached, for neurons that wait for it."""
+    bits, packed = fast.bits, fast.packed
+    mask = np.uint64(fast.meta[INDEX_MASK])
+    first = np.uint64(net.projection[p, C_SYNAPSE])
+    for s in range(first + np.uint64(lo), first + np.uint64(hi)):
+        cell = (base + np.uint64(packed[s])) & mask
+        bits[cell >> SIX] |= ONE << (cell & LOW)
+
+
+@_inner
+def _count(net: Net, fast: Fast, p: int, lo: int, hi: int, now: int, many: int) -> None:
+    """Count the synaptic events of a row by the tick in which they are due."""
+    slots = fast.meta[SLOT_MASK]
+    if net.projection[p, C_DELAY_STEP] == 0 or hi == lo + 1:
+        first = fast.packed[net.projection[p, C_SYNAPSE] + lo]
+        fast.due[(now + (np.int64(first) >> fast.meta[CELL_BITS])) & slots] += many * (hi - lo)
+        return
+    due, packed, mask = fast.due, fast.packed, np.uint64(slots)
+    shift, start = np.uint64(fast.meta[CELL_BITS]), np.uint64(now)
+    begin = np.uint64(net.projection[p, C_SYNAPSE])
+    for s in range(begin + np.uint64(lo), begin + np.uint64(hi)):
+        due[(start + (np.uint64(packed[s]) >> shift)) & mask] += many
+
+
+@_inner
+def _to_queue(net: Net, st: State, fast: Fast, p: int, lo: int, hi: int, now: int) -> None:
+    """Append the synapses ``lo .. hi - 1`` of projection ``p`` to the queues of their ticks."""
+    queue, packed, weight = fast.queue, fast.packed, st.weight
+    cells, weights = fast.entry_cell, fast.entry_weight
+    slots, shift = np.uint64(fast.meta[SLOT_MASK]), np.uint64(fast.meta[CELL_BITS])
+    low = (ONE << shift) - ONE
+    start = np.uint64(now)
+    first = np.uint64(net.projection[p, C_SYNAPSE])
+    step = np.uint64(net.projection[p, C_WEIGHT_STEP])
+    w_at = np.uint64(net.projection[p, C_WEIGHT])
+    zero = net.real[0] - net.real[0]
+    for k in range(np.uint64(lo), np.uint64(hi)):
+        own = np.uint64(packed[first + k])
+        slot = (start + (own >> shift)) & slots
+        place = np.uint64(queue[slot, NEXT])
+        if place & IN_BLOCK == 0:
+            place = _next_block(st, fast, slot, place)
+        cells[place] = own & low
+        weights[place] = weight[w_at + step * k] + zero
+        queue[slot, NEXT] = place + ONE
+
+
+@_inner
+def _next_block(st: State, fast: Fast, slot: Any, place: Any) -> Any:
+    """Take a free block for a queue that is empty or whose last block is full."""
+    reg = st.register
+    block = reg[FREE_HEAD]
+    reg[FREE_HEAD] = fast.entry_next[block]
+    reg[N_FREE] -= 1
+    if place == 0:
+        fast.queue[slot, HEAD] = block
+    else:
+        fast.entry_next[np.int64(place) // BLOCK - 1] = block
+    return np.uint64(block * BLOCK)
+
+
+@_inner
+def room(net: Net, st: State, fast: Fast, p: int, own: int, many: int) -> bool:
+    """Whether the queues have room for a row, sent ``many`` times."""
+    if fast.meta[QUEUED] == 0:
+        return True
+    row = net.projection[p, C_ROW] + own
+    size = (net.row[row + 1] - net.row[row]) * many
+    needed = size // BLOCK + min(size, fast.queue.shape[0]) + 1
+    return bool(st.register[N_FREE] >= needed)
+
+
+@_inner
+def send_row(net: Net, st: State, fast: Fast, p: int, own: int, t: int, many: int) -> None:
+    """Send one row ``many`` times."""
+    row = net.projection[p, C_ROW] + own
+    lo, hi = net.row[row], net.row[row + 1]
+    if lo == hi:
+        return
+    now = t & fast.meta[SLOT_MASK]
+    if fast.meta[QUEUED]:
+        if many == 1:
+            _to_queue(net, st, fast, p, lo, hi, now)
+        else:  # synapse by synapse, as the contract orders them
+            for k in range(lo, hi):
+                for _ in range(many):
+                    _to_queue(net, st, fast, p, k, k + 1, now)
+    else:
+        base = np.uint64(now) << np.uint64(fast.meta[CELL_BITS])
+        if many == 1:
+            _to_ring(net, st, fast, p, lo, hi, base)
+        else:
+            for k in range(lo, hi):
+                for _ in range(many):
+                    _to_ring(net, st, fast, p, k, k + 1, base)
+        if fast.part[fast.aims[p], W_SWEPT] == 0:
+            _mark(net, fast, p, lo, hi, base)
+        _count(net, fast, p, lo, hi, now, many)
+    st.register[SENT] += (hi - lo) * many
+    st.register[PENDING] += (hi - lo) * many
+
+
+@_inner
+def _drain(st: State, fast: Fast, slot: int) -> int:
+    """Add what is queued for this tick to the cells; return the number of events."""
+    reg = st.register
+    ring, bits, words = fast.ring, fast.bits, fast.words
+    cells, weights = fast.entry_cell, fast.entry_weight
+    mark = fast.meta[ANY_WHEEL] != 0
+    block, end = fast.queue[slot, HEAD], fast.queue[slot, NEXT]
+    last, count = (end - 1) // BLOCK, 0
+    while True:
+        begin = np.uint64(block * BLOCK)
+        stop = np.uint64(end) if block == last else np.uint64(begin + np.uint64(BLOCK))
+        if mark:
+            for e in range(begin, stop):
+                cell = np.uint64(cells[e])
+                ring[cell] += weights[e]
+                bits[cell >> SIX] |= ONE << (cell & LOW)
+                words[cell >> TWELVE] |= ONE << ((cell >> SIX) & LOW)
+        else:
+            for e in range(begin, stop):
+                ring[np.uint64(cells[e])] += weights[e]
+        count += int(stop - begin)
+        following = fast.entry_next[block]
+        fast.entry_next[block] = reg[FREE_HEAD] if reg[N_FREE] > 0 else -1
+        reg[FREE_HEAD] = block
+        reg[N_FREE] += 1
+        if block == last:
+            break
+        block = following
+    fast.queue[slot, NEXT] = 0
+    return count
+
+
+@_inner
+def arrivals(st: State, fast: Fast, t: int) -> int:
+    """Bring the arrivals of tick ``t`` into cells; return the first of their row of cells."""
+    slot = t & fast.meta[SLOT_MASK]
+    base, count = 0, 0
+    if fast.meta[QUEUED]:
+        if fast.queue[slot, NEXT] != 0:
+            count = _drain(st, fast, slot)
+    else:
+        base = slot << fast.meta[CELL_BITS]
+    count += fast.due[slot]  # in queues: events that a checkpoint had already added up
+    fast.due[slot] = 0
+    st.register[DELIVERED] += count
+    st.register[PENDING] -= count
+    return base

@@ -1,0 +1,156 @@
+"""Compiled: inputs of :class:`~spikecore.PoissonCounts` that are drawn where they arrive.
+
+For an input that nobody records and that reaches each of its targets by one synapse, the
+numbers of spikes are drawn in the kernel, LANES at a time, and added to the cells: the same
+generator, the same counters and the same sums as where ``inputs.py`` draws them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from spikecore.backends.event.packed import LANES, Fast, M, W
+from spikecore.backends.event.tables import C, Net, R, State
+from spikecore.backends.lowering import Lowered, LoweredProjection
+from spikecore.inputs import PoissonCounts
+
+__all__ = ["draw_inputs", "drawn_inputs"]
+
+C_SYNAPSE, C_WEIGHT = int(C.SYNAPSE_0), int(C.WEIGHT_0)
+CELL_BITS, SLOT_MASK, W_SWEPT = int(M.CELL_BITS), int(M.SLOT_MASK), int(W.SWEPT)
+SENT, PENDING = int(R.SENT), int(R.PENDING)
+MULTIPLIER, HALF, LOW = np.uint64(0xD256D193), np.uint64(32), np.uint64(0xFFFFFFFF)
+WEYL = np.uint64(0x9E3779B9)
+ROUNDS = 10
+SIZE, KEY, STEPS_0, N_STEPS, PROJECTION = 0, 1, 2, 3, 4
+COLUMNS = 5
+ONE, SIX, IN_WORD = np.uint64(1), np.uint64(6), np.uint64(63)
+
+_inner = njit(  # type: ignore[call-overload]
+    no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False
+)
+
+
+def _one_each(p: LoweredProjection) -> bool:
+    """Whether neuron i reaches neuron i, with the weight and delay of all others."""
+    alike = p.weight.size == 1 and p.delay.size == 1 and p.plasticity is None
+    each = np.arange(p.source_size)
+    return (
+        alike
+        and p.size == p.source_size
+        and np.array_equal(p.row, np.arange(p.source_size + 1))
+        and np.array_equal(p.target, each)
+    )
+
+
+def drawn_inputs(
+    lowered: Lowered, order: list[int]
+) -> tuple[frozenset[int], npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
+    """Return which inputs can be drawn in the kernel, their table and their steps.
+
+    The spikes of such an input are added before all others of a tick, so nothing with a
+    lower number may reach the same port of the same population.
+    """
+    rows: list[tuple[int, ...]] = []
+    steps: list[npt.NDArray[np.uint64]] = [np.empty(0, np.uint64)]
+    numbers, at = set(), 0
+    for number, bound in enumerate(lowered.inputs):
+        if not isinstance(bound.input.source, PoissonCounts) or bound.input.record:
+            continue
+        start = lowered.groups[bound.input.name][0]
+        own = [i for i, p in enumerate(lowered.projections) if p.source_start == start]
+        if bound.counts.steps.shape[0] != 1 or not own:
+            continue
+        if all(_first_one_each(lowered, i) for i in own):
+            numbers.add(number)
+            steps.append(bound.counts.steps[0])
+            for i in own:
+                size, key = bound.input.size, bound.counts.key
+                rows.append((size, key, at, steps[-1].size, order.index(i)))
+            at += steps[-1].size
+    table = np.array(rows, np.int64).reshape(-1, COLUMNS)
+    return frozenset(numbers), table, np.concatenate(steps)
+
+
+def _first_one_each(lowered: Lowered, number: int) -> bool:
+    p = lowered.projections[number]
+    others = [
+        q
+        for i, q in enumerate(lowered.projections)
+        if i != number and (q.target_start, q.port) == (p.target_start, p.port)
+    ]
+    return _one_each(p) and all(q.source_start > p.source_start for q in others)
+
+
+@_inner
+def _random(bits: Any, n: int, first: int, t: int, key: int) -> None:
+    """Philox2x32-10 of the counters ``(first + i, t)``, as ``randomness.counter_bits``."""
+    start, tick, own = np.uint64(first), np.uint64(t) & LOW, np.uint64(key)
+    for i in range(np.uint64(n)):
+        a, b = start + np.uint64(i), tick
+        for number in range(ROUNDS):
+            product = a * MULTIPLIER
+            round_key = (own + np.uint64(number) * WEYL) & LOW
+            a = (product >> HALF) ^ round_key ^ b
+            b = product & LOW
+        bits[i] = (a << HALF) | b
+
+
+@_inner
+def _reached(bits: Any, step: Any, count: Any) -> int:
+    """Add 1 to each count whose bits reach ``step``; return how many do."""
+    one, none = np.int32(1), np.int32(0)
+    total = np.int32(0)
+    for i in range(count.size):
+        more = one if bits[i] >= step else none
+        count[i] += more
+        total += more
+    return int(total)
+
+
+@_inner
+def _add_once(cells: Any, count: Any, least: int, weight: Any) -> None:
+    """Add the weight to the cells of those with ``least`` spikes or more."""
+    wanted = np.int32(least)
+    for i in range(count.size):
+        cells[i] = cells[i] + weight if count[i] >= wanted else cells[i]
+
+
+@_inner
+def draw_inputs(net: Net, st: State, fast: Fast, t: int) -> None:
+    """Draw the spikes of ``t`` of all such inputs, and send them."""
+    zero = net.real[0] - net.real[0]
+    for row in range(fast.drawn.shape[0]):
+        p = fast.drawn[row, PROJECTION]
+        first = np.int64(fast.packed[net.projection[p, C_SYNAPSE]])
+        bits = fast.meta[CELL_BITS]
+        slot = (t + (first >> bits)) & fast.meta[SLOT_MASK]
+        base = (slot << bits) + (first & ((1 << bits) - 1))
+        weight = st.weight[net.projection[p, C_WEIGHT]] + zero
+        sent = 0
+        for lo in range(0, fast.drawn[row, SIZE], LANES):
+            n = min(LANES, fast.drawn[row, SIZE] - lo)
+            count, cells = fast.flag[1, :n], fast.ring[base + lo : base + lo + n]
+            _random(fast.random, n, lo, t, fast.drawn[row, KEY])
+            count[:] = 0
+            most = 0
+            for k in range(fast.drawn[row, N_STEPS]):
+                here = _reached(fast.random, fast.steps[fast.drawn[row, STEPS_0] + k], count)
+                if here == 0:
+                    break
+                sent += here
+                most += 1
+            for k in range(most):
+                _add_once(cells, count, k + 1, weight)
+            if fast.part[fast.aims[p], W_SWEPT] == 0:
+                for i in range(n):
+                    if count[i]:
+                        cell = np.uint64(base + lo + i)
+                        fast.bits[cell >> SIX] |= ONE << (cell & IN_WORD)
+        fast.due[slot] += sent
+        st.register[SENT] += sent
+        st.register[PENDING] += sent

@@ -1,0 +1,218 @@
+"""Compiled: one tick after the other in the fast ways, see docs/decisions/0010.
+
+The order of a tick is that of ``kernels.py``: arrivals, states and thresholds, then the
+spikes are sent, neuron by neuron. What differs is how arrivals wait (``delivery.py``) and
+how neurons are found (``wheel.py``, ``sweep.py``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import njit
+
+from spikecore.backends.event.delivery import arrivals, room, send_row
+from spikecore.backends.event.drawn import draw_inputs
+from spikecore.backends.event.kernels import (
+    DIVERGED,
+    DONE,
+    FLUSH,
+    GROW,
+    OUTPUT_FULL,
+    POTENTIATE,
+    RUNAWAY,
+    WAKE,
+    _flush,
+    _learn_row,
+)
+from spikecore.backends.event.packed import WHEEL, Fast, M, Q, W
+from spikecore.backends.event.replay import D, flush_dense, learn_dense, remember
+from spikecore.backends.event.small import look_small
+from spikecore.backends.event.sweep import read_swept, sweep_all
+from spikecore.backends.event.tables import C, L, Net, P, R, State
+from spikecore.backends.event.wheel import call, gather, look_all, read, wait
+
+__all__ = ["run"]
+
+TICK, PHASE, N_SPIKES = int(R.TICK), int(R.PHASE), int(R.N_SPIKES)
+SPIKE, PROJECTION, N_OUT, INPUT = int(R.SPIKE), int(R.PROJECTION), int(R.N_OUT), int(R.INPUT)
+PENDING, FULL = int(R.PENDING), int(R.FULL)
+C_SOURCE, C_RULE, L_COINCIDENCE = int(C.SOURCE), int(C.RULE), int(L.COINCIDENCE)
+P_START = int(P.START)
+W_SWEPT, W_SMALL = int(W.SWEPT), int(W.SMALL_0)
+QUEUED, SLOT_MASK, ANY_WHEEL = int(M.QUEUED), int(M.SLOT_MASK), int(M.ANY_WHEEL)
+NEXT, D_DENSE = int(Q.NEXT), int(D.DENSE)
+SPIKES, MANY = 2, 3  # State.lists
+
+_inner = njit(  # type: ignore[call-overload]
+    no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False
+)
+
+
+@_inner
+def _idle(st: State, fast: Fast, t: int) -> bool:
+    """Whether nothing arrives in tick ``t``, and nobody is called or swept."""
+    slot = t & fast.meta[SLOT_MASK]
+    if fast.meta[QUEUED]:
+        if fast.queue[slot, NEXT] != 0:
+            return False
+    elif fast.due[slot] != 0:
+        return False
+    return bool(fast.wheel[t & (WHEEL - 1)] < 0)
+
+
+@_inner
+def _list_sources(st: State, t: int, sources: Any, out: Any) -> int:
+    """Put the source spikes of ``t`` on the list; return how many neurons fire."""
+    reg, count = st.register, 0
+    while reg[INPUT] < sources.shape[1] and sources[0, reg[INPUT]] == t:
+        n = sources[1, reg[INPUT]]
+        if count > 0 and st.lists[SPIKES, count - 1] == n:
+            st.lists[MANY, count - 1] += 1
+        else:
+            st.lists[SPIKES, count], st.lists[MANY, count] = n, 1
+            count += 1
+        out[0, reg[N_OUT]], out[1, reg[N_OUT]] = t, n
+        reg[N_OUT] += 1
+        reg[INPUT] += 1
+    return count
+
+
+@_inner
+def _neurons(net: Net, st: State, fast: Fast, t: int, sources: Any, out: Any) -> int:
+    """Phase 0 of a tick: arrivals, states, thresholds; list the spikes."""
+    reg = st.register
+    begin = reg[N_OUT]
+    first = count = _list_sources(st, t, sources, out)
+    base = arrivals(st, fast, t)
+    if fast.wheel[t & (WHEEL - 1)] >= 0:
+        call(net, fast, t)
+    for p in range(net.population.shape[0]):
+        if fast.part[p, W_SWEPT]:
+            count = sweep_all(net, st, fast, p, t, base, count)
+        else:
+            gather(fast, p, base)
+            if fast.part[p, W_SMALL] >= 0:
+                count = look_small(net, st, fast, p, t, base, count)
+            else:
+                count = look_all(net, st, fast, p, t, base, count)
+        if count < 0:
+            reg[N_OUT] = begin
+            return DIVERGED
+    for i in range(first, count):
+        out[0, reg[N_OUT]], out[1, reg[N_OUT]] = t, st.lists[SPIKES, i]
+        reg[N_OUT] += 1
+        if net.into.size > 0:
+            remember(net, st, fast, st.lists[SPIKES, i], t)
+    reg[N_SPIKES], reg[SPIKE], reg[PROJECTION] = count, 0, 0
+    return DONE
+
+
+@_inner
+def _send(net: Net, st: State, fast: Fast, t: int) -> int:
+    """Send the spikes of ``t``, neuron by neuron; return GROW if the queues are too small."""
+    reg = st.register
+    while reg[SPIKE] < reg[N_SPIKES]:
+        n, many = st.lists[SPIKES, reg[SPIKE]], st.lists[MANY, reg[SPIKE]]
+        g = net.node[n, 0]
+        while net.group[g, 0] + reg[PROJECTION] < net.group[g + 1, 0]:
+            p = net.group[g, 0] + reg[PROJECTION]
+            own = n - net.projection[p, C_SOURCE]
+            if not room(net, st, fast, p, own, many):
+                return GROW
+            r = net.projection[p, C_RULE]
+            if r >= 0:
+                early = 1 if net.rule[r, L_COINCIDENCE] == POTENTIATE else 0
+                if fast.dense[r, D_DENSE]:
+                    learn_dense(net, st, fast, r, own, t - early, t)
+                else:
+                    _learn_row(net, st, r, own, t - early, t)
+            send_row(net, st, fast, p, own, t, many)
+            reg[PROJECTION] += 1
+        reg[PROJECTION] = 0
+        reg[SPIKE] += 1
+    return DONE
+
+
+@_inner
+def _probe(net: Net, st: State, fast: Fast, t: int, probes: Any, who: Any, out: Any) -> None:
+    """Record probed states: rows of ``probes`` are (every, state, first, count, out0, row0)."""
+    for i in range(probes.shape[0]):
+        if t % probes[i, 0] == 0:
+            count = probes[i, 3]
+            at = probes[i, 4] + (t // probes[i, 0] - probes[i, 5]) * count
+            for j in range(count):
+                n = who[probes[i, 2] + j]
+                p = net.node[n, 1]
+                own = n - net.population[p, P_START]
+                if fast.part[p, W_SWEPT]:
+                    read_swept(net, fast, p, own, t, st.buffer)
+                else:
+                    read(net, fast, p, own, t, st.buffer)
+                out[at + j] = st.buffer[probes[i, 1]]
+
+
+@_inner
+def _wake(net: Net, st: State, fast: Fast, t: int) -> None:
+    """Let every neuron that is not swept wait for its call, as of the end of tick ``t``."""
+    for n in range(net.node.shape[0]):
+        p = net.node[n, 1]
+        if p >= 0 and fast.part[p, W_SWEPT] == 0:
+            own = n - net.population[p, P_START]
+            read(net, fast, p, own, t, st.buffer)
+            wait(net, fast, p, own, st.buffer, t)
+
+
+@njit(cache=True)
+def run(
+    net: Net,
+    st: State,
+    fast: Fast,
+    stop: int,
+    max_pending: int,
+    sources: Any,
+    out: Any,
+    probes: Any,
+    who: Any,
+    traces: Any,
+) -> int:
+    """Run ticks up to ``stop``; return why it ended, as ``kernels.run``.
+
+    ``stop`` may be WAKE (let all neurons that are not swept wait for their calls) or FLUSH
+    (bring all plastic weights up to date).
+    """
+    reg = st.register
+    if stop == WAKE:
+        _wake(net, st, fast, reg[TICK] - 1)
+    elif stop == FLUSH:
+        flush_dense(net, st, fast, reg[TICK] - 1)
+        _flush(net, st, reg[TICK] - 1)
+    all_wheel = fast.drawn.shape[0] == 0
+    for p in range(fast.part.shape[0]):
+        all_wheel = all_wheel and fast.part[p, W_SWEPT] == 0
+    while reg[TICK] < stop:
+        t = reg[TICK]
+        if reg[PHASE] == 0:
+            idle = all_wheel and _idle(st, fast, t)
+            if idle and (reg[INPUT] >= sources.shape[1] or sources[0, reg[INPUT]] > t):
+                _probe(net, st, fast, t, probes, who, traces)
+                reg[TICK] = t + 1
+                continue
+            if reg[N_OUT] + st.lists.shape[1] > out.shape[1]:
+                return OUTPUT_FULL
+            code: int = _neurons(net, st, fast, t, sources, out)
+            if code != DONE:
+                return code
+            draw_inputs(net, st, fast, t)
+            reg[PHASE] = 1
+        if _send(net, st, fast, t) == GROW:
+            return GROW
+        if reg[FULL]:
+            flush_dense(net, st, fast, t)
+            _flush(net, st, t)
+        _probe(net, st, fast, t, probes, who, traces)
+        reg[PHASE] = 0
+        reg[TICK] = t + 1
+        if reg[PENDING] > max_pending:
+            return RUNAWAY
+    return DONE

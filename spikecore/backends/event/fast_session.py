@@ -1,0 +1,325 @@
+"""Sessions that run in the fast ways (docs/decisions/0010)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikecore.backends.event import fast, kernels
+from spikecore.backends.event.choice import LAST_TICK, Way
+from spikecore.backends.event.drawn import drawn_inputs
+from spikecore.backends.event.packed import BLOCK, M, Q, W, build_fast, grow_queues, sweepable
+from spikecore.backends.event.replay import LEARNING, D
+from spikecore.backends.event.session import EventSession
+from spikecore.backends.event.tables import NEVER, R, State
+from spikecore.backends.lowering import Lowered
+from spikecore.backends.protocol import Options
+from spikecore.errors import FileRefused, InvalidInput
+from spikecore.progress import OnProgress
+from spikecore.results import Status
+
+__all__ = ["FastSession"]
+
+IndexArray = npt.NDArray[np.int64]
+Array = npt.NDArray[Any]
+
+FIRST_TICKS = 32
+"""Ticks after which activity is measured for the first time."""
+
+SWEEP_FROM, SWEEP_TO = 0.15, 0.05
+"""Share of neurons looked at per tick from which a population is swept, and to which."""
+
+
+class FastSession(EventSession):
+    """A run in the fast ways: ring or queues, wheel or sweep.
+
+    Parameters
+    ----------
+    lowered, options
+        As in :class:`EventSession`.
+    way : Way
+        Delivery (ring or queue), and how neurons are found.
+    """
+
+    def __init__(self, lowered: Lowered, options: Options, way: Way) -> None:
+        self.queued, self.neurons = way.delivery == "queue", way.neurons
+        super().__init__(lowered, options, way)
+        if not self._rule_of:  # what the packed synapses say need not be kept twice
+            none = np.zeros(1, np.uint32)
+            self.net = self.net._replace(target=none, delay=none)
+
+    def advance(self, to_tick: int, on_progress: OnProgress | None = None) -> Status:
+        """Run up to, not including, ``to_tick``.
+
+        Raises
+        ------
+        InvalidInput
+            If that is further than the fast ways count in float32.
+        """
+        if self.dtype == np.float32 and to_tick > LAST_TICK:
+            raise InvalidInput(
+                "backend 'event'",
+                f"counts to {LAST_TICK} ticks in float32, unless with delivery=calendar",
+                got=f"{to_tick} ticks",
+                fix="use delivery=calendar, or float64",
+            )
+        return super().advance(to_tick, on_progress)
+
+    def _reset(self) -> None:
+        super()._reset()
+        state, dtype = self.state, self.dtype
+        self.state = state._replace(
+            x=np.zeros(1, dtype),
+            clock=np.zeros((1, 3), np.int64),
+            acc=np.zeros(1, dtype),
+            slot=np.zeros((1, 3), np.int64),
+            block_next=np.zeros(1, np.int64),
+            block_cell=np.zeros(1, np.uint32),
+            block_weight=np.zeros(1, dtype),
+        )
+        self.state.register[R.N_FREE] = 0
+        self.state.register[R.N_ACTIVE] = 0
+        self.fast = build_fast(self.lowered, self.net, self._order_of, dtype, queued=self.queued)
+        self._drawn: frozenset[int] = frozenset()
+        if not self.queued:
+            self._drawn, drawn, steps = drawn_inputs(self.lowered, self._order_of)
+            self.fast = self.fast._replace(drawn=drawn, steps=steps)
+        self._measured_at = -1
+        for i, p in enumerate(self.lowered.populations):
+            none = np.full(p.size, -1)
+            self._set_population(i, p.initial.astype(dtype), none, none)
+        self._choose(first=True)
+
+    def _order(self, order: int, state: State) -> None:
+        if order == kernels.FLUSH:
+            mine = self.state, self.fast
+            if state is not self.state:  # only a look: leave what rules know of the past
+                copies = {name: getattr(self.fast, name).copy() for name in LEARNING}
+                self.state, self.fast = state, self.fast._replace(**copies)
+            self._fast_run(order)
+            self.state, self.fast = mine
+
+    def _draws(self) -> frozenset[int]:
+        return self._drawn
+
+    def _provenance(self) -> dict[str, Any]:
+        found = super()._provenance()
+        for row, p in zip(self.fast.part, self.lowered.populations, strict=True):
+            found["way"]["neurons"][p.name] = "sweep" if row[W.SWEPT] else "wheel"
+        return found
+
+    # -- neurons: in records (wheel) or in rows of states (sweep) ----------------------
+
+    def _records(self, i: int) -> tuple[Array, Array]:
+        row, size = self.fast.part[i], self.lowered.populations[i].size
+        at, width = row[W.RECORD_0], row[W.WIDTH]
+        own = slice(at, at + size * width)
+        return (
+            self.fast.record[own].reshape(size, width),
+            self.fast.record_tick[own].reshape(size, width),
+        )
+
+    def _population(self, i: int) -> tuple[Array, Array, Array]:
+        """Return states (size, S), their ticks, and the last refractory ticks."""
+        p, row = self.lowered.populations[i], self.fast.part[i]
+        s, size = len(p.unit.states), p.size
+        if row[W.SWEPT]:
+            x = self.fast.swept[row[W.X_0] : row[W.X_0] + s * row[W.STRIDE]]
+            own = slice(row[W.CLOCK_0], row[W.CLOCK_0] + size)
+            return x.reshape(s, -1)[:, :size].T, self.fast.clock[0, own], self.fast.clock[1, own]
+        values, ticks = self._records(i)
+        return values[:, :s], ticks[:, s], ticks[:, s + 1]
+
+    def _set_population(self, i: int, x: Array, last: Array, until: Array) -> None:
+        p, row = self.lowered.populations[i], self.fast.part[i]
+        s, size = len(p.unit.states), p.size
+        if row[W.SWEPT]:
+            own = slice(row[W.CLOCK_0], row[W.CLOCK_0] + size)
+            self.fast.swept[row[W.X_0] : row[W.X_0] + s * row[W.STRIDE]].reshape(s, -1)[
+                :, :size
+            ] = x.T
+            self.fast.clock[0, own], self.fast.clock[1, own] = last, until
+        else:
+            values, ticks = self._records(i)
+            values[:, :s] = x
+            ticks[:, s], ticks[:, s + 1], ticks[:, s + 3] = last, until, -1
+
+    def _choose(self, *, first: bool = False) -> None:
+        """Decide for each population, from what it did since the last time."""
+        part, changed = self.fast.part, first
+        ticks = self.tick - self._measured_at if self._measured_at >= 0 else 0
+        for i, p in enumerate(self.lowered.populations):
+            wanted = bool(part[i, W.SWEPT])
+            if self.neurons == "sweep":
+                wanted = sweepable(p)
+            elif self.neurons == "auto" and ticks > 0:
+                share = part[i, W.HITS] / (p.size * ticks)
+                wanted = sweepable(p) and share > (SWEEP_TO if wanted else SWEEP_FROM)
+            if wanted != part[i, W.SWEPT]:
+                kept = tuple(a.copy() for a in self._population(i))
+                part[i, W.SWEPT] = wanted
+                self._set_population(i, *kept)
+                changed = True
+        part[:, W.HITS] = 0
+        self._measured_at = self.tick
+        if changed:
+            self._call_all()
+
+    def _call_all(self) -> None:
+        """Rebuild what follows from the states: marks and wake-up calls."""
+        f = self.fast
+        f.meta[M.ANY_WHEEL] = int((f.part[:, W.SWEPT] == 0).any())
+        f.wheel[:], f.hits[:], f.words[:], f.bits[:] = -1, 0, 0, 0
+        if not self.queued:
+            reached = ~((f.ring == 0) & np.signbit(f.ring))
+            f.bits[:] = np.packbits(reached, bitorder="little").view(np.uint64)
+        for i in range(len(self.lowered.populations)):
+            if not f.part[i, W.SWEPT]:
+                s = len(self.lowered.populations[i].unit.states)
+                self._records(i)[1][:, s + 3] = -1
+        self._fast_run(kernels.WAKE)
+
+    def _fast_run(self, stop: int, *how: Any) -> int:
+        sources, probes, who, traces = how or (
+            np.empty((2, 0), np.int64),
+            np.empty((0, 6), np.int64),
+            np.empty(0, np.int64),
+            np.empty(0, np.float64),
+        )
+        return int(
+            fast.run(
+                self.net,
+                self.state,
+                self.fast,
+                stop,
+                self.options.max_pending,
+                sources,
+                self._out,
+                probes,
+                who,
+                traces,
+            )
+        )
+
+    # -- what the base calls ----------------------------------------------------------
+
+    def _call(self, stop: int, sources: Any, probes: Any, who: Any, traces: Any) -> int:
+        register = self.state.register
+        if self.neurons == "auto" and self.fast.part.size:
+            if self.tick > self._measured_at:
+                self._choose()
+            if self.tick < FIRST_TICKS < stop:
+                code = self._fast_run(FIRST_TICKS, sources, probes, who, traces)
+                if code != kernels.DONE:
+                    return code
+                self.tick = int(register[R.TICK])
+                self._choose()
+        return self._fast_run(stop, sources, probes, who, traces)
+
+    def _grow(self) -> None:
+        free = (int(R.FREE_HEAD), int(R.N_FREE))
+        self.fast = grow_queues(
+            self.fast, self.state.register, free, self.fast.queue.shape[0] + 1024
+        )
+
+    # -- checkpoints --------------------------------------------------------------------
+
+    def _state(self) -> dict[str, npt.NDArray[Any]]:
+        small = ("x", "clock", "acc", "slot", "block_next", "block_cell", "block_weight")
+        state = {name: a for name, a in super()._state().items() if name not in small}
+        for i in range(len(self.lowered.populations)):
+            for name, array in zip(("x", "last", "until"), self._population(i), strict=True):
+                state[f"{name}_{i}"] = array.copy()
+        state |= {name: getattr(self.fast, name).copy() for name in LEARNING}
+        return state | self._in_flight()
+
+    def _in_flight(self) -> dict[str, npt.NDArray[Any]]:
+        """Return arrivals to come, by tick: cells, sums or weights, and numbers of events."""
+        f, mask = self.fast, int(self.fast.meta[M.SLOT_MASK])
+        if self.queued:
+            entries = [self._queue_entries(slot) for slot in range(mask + 1)]
+            count = np.array([e.size for e in entries])
+            found = np.concatenate(entries)
+            slot, cell = np.repeat(np.arange(mask + 1), count), f.entry_cell[found].astype(np.int64)
+            value, events = f.entry_weight[found], f.due + count
+        else:
+            index = np.flatnonzero(~((f.ring == 0) & np.signbit(f.ring)))
+            bits = int(f.meta[M.CELL_BITS])
+            slot, cell, value = index >> bits, index & ((1 << bits) - 1), f.ring[index]
+            events = f.due
+        ahead = np.arange(mask + 1)
+        return {
+            "flight_ahead": (slot - self.tick) & mask,
+            "flight_cell": cell,
+            "flight_value": value,
+            "flight_events": events[(ahead + self.tick) & mask].copy(),
+        }
+
+    def _queue_entries(self, slot: int) -> IndexArray:
+        head, following = self.fast.queue[slot]
+        if following == 0:
+            return np.empty(0, np.int64)
+        block, places = int(head), []
+        while block != (following - 1) // BLOCK:
+            places.append(np.arange(block * BLOCK, (block + 1) * BLOCK))
+            block = int(self.fast.entry_next[block])
+        places.append(np.arange(block * BLOCK, following))
+        return np.concatenate(places)
+
+    def _load(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        if "flight_cell" not in state:
+            raise FileRefused(
+                "checkpoint",
+                "was saved by another way of running",
+                got="delivery=calendar",
+                fix="open it with delivery=calendar",
+            )
+        self._reset()
+        kept = {k: a.copy() for k, a in state.items() if k in State._fields}
+        self.state = self.state._replace(**kept)
+        self.fast = self.fast._replace(**{name: state[name].copy() for name in LEARNING})
+        self.fast.dense[:, D.CACHED] = NEVER
+        self._out = np.empty((2, max(65536, 4 * self.state.lists.shape[1])), np.int64)
+        register = self.state.register
+        register[R.N_FREE] = 0
+        self.tick = self._measured_at = int(register[R.TICK])
+        for i in range(len(self.lowered.populations)):
+            self._set_population(i, *(state[f"{name}_{i}"] for name in ("x", "last", "until")))
+        mask = int(self.fast.meta[M.SLOT_MASK])
+        slot = (state["flight_ahead"] + self.tick) & mask
+        self.fast.due[(np.arange(mask + 1) + self.tick) & mask] = state["flight_events"]
+        if self.queued:
+            self._fill_queues(slot, state["flight_cell"], state["flight_value"])
+            self.fast.due[:] -= np.bincount(slot, minlength=mask + 1)
+        else:
+            index = (slot << int(self.fast.meta[M.CELL_BITS])) + state["flight_cell"]
+            np.add.at(self.fast.ring, index, state["flight_value"])  # in order, one by one
+        self._call_all()
+
+    def _fill_queues(self, slot: IndexArray, cell: IndexArray, value: Array) -> None:
+        order = np.argsort(slot, kind="stable")
+        slots, first = np.unique(slot[order], return_index=True)
+        parts = np.split(order, first[1:]) if slots.size else []
+        wanted = sum(-(-part.size // BLOCK) for part in parts) + 1
+        register = self.state.register
+        free = (int(R.FREE_HEAD), int(R.N_FREE))
+        self.fast = grow_queues(self.fast, register, free, wanted)
+        f = self.fast
+        for own, part in zip(slots, parts, strict=True):
+            before = -1
+            for begin in range(0, part.size, BLOCK):
+                some = part[begin : begin + BLOCK]
+                block = int(register[R.FREE_HEAD])
+                register[R.FREE_HEAD] = f.entry_next[block]
+                register[R.N_FREE] -= 1
+                if before < 0:
+                    f.queue[own, Q.HEAD] = block
+                else:
+                    f.entry_next[before] = block
+                at = slice(block * BLOCK, block * BLOCK + some.size)
+                f.entry_cell[at], f.entry_weight[at] = cell[some], value[some]
+                f.queue[own, Q.NEXT] = at.stop
+                before = block

@@ -1,0 +1,359 @@
+"""Flat arrays of the fast ways of running (docs/decisions/0010).
+
+The same rules as in ``tables.py``: few arrays, tables of integers with named columns.
+``Fast`` holds what the general way has no use for: synapses packed into 32 bits each,
+cells in which arrivals add up, and neurons as a sweep or a wheel wants them.
+
+A *cell* here is one used port of one neuron. A cell that nothing has reached holds -0.0:
+adding to it gives the same bits as adding to 0.0, no sum of weights is ever -0.0 (weights
+have 0.0 added, which turns -0.0 into 0.0), and so the sum itself says whether something
+arrived.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from spikecore.backends.event.tables import Net
+from spikecore.backends.lowering import Lowered, LoweredPopulation
+
+__all__ = [
+    "BLOCK",
+    "FAR",
+    "HORIZONS",
+    "LANES",
+    "Fast",
+    "M",
+    "Q",
+    "W",
+    "build_fast",
+    "cell_layout",
+    "grow_queues",
+    "horizon_bounds",
+    "sweepable",
+]
+
+Array = npt.NDArray[Any]
+
+BLOCK = 128
+"""Entries in a block of a queue."""
+
+DIGITS = 64
+"""Values of a digit, in populations that can be swept."""
+
+LANES = 512
+"""Neurons that a sweep works on at a time: their scratch fits into the first cache."""
+
+HORIZONS = (4, 16, 64, 256, 1024)
+"""Numbers of ticks for which a neuron may be shown to stay silent; one more entry: for ever."""
+
+FAR = 2**30
+"""Ticks after which something happens that never happens by itself."""
+
+WHEEL = 2048
+"""Ticks that the wheel of wake-up calls spans; a power of two, longer than any horizon."""
+
+
+class M(IntEnum):
+    """Entries of ``Fast.meta``."""
+
+    CELL_BITS = 0
+    SLOT_MASK = 1
+    INDEX_MASK = 2
+    QUEUED = 3  # 1: queues, 0: a ring of cells
+    ANY_WHEEL = 4  # some population waits for wake-up calls
+
+
+class W(IntEnum):
+    """Columns of ``Fast.part``: how each population is kept."""
+
+    SWEPT = 0  # 1: swept in every tick; 0: looked at when woken or reached
+    X_0 = 1  # first state in Fast.swept; state i follows at i * STRIDE
+    STRIDE = 2  # its size, padded to whole words of 64 neurons
+    CLOCK_0 = 3  # in Fast.clock, and (divided by 64) its words in Fast.hits
+    RECORD_0 = 4
+    WIDTH = 5  # of a record
+    PORTS_0 = 6  # in Fast.lists: number of used ports, then port and first cell of each
+    USED_0 = 7  # in Fast.lists: which entries of the propagators are ever other than 0
+    TABLE_0 = 8  # in Fast.table: one-digit propagators, entry by entry
+    BOUND_0 = 9  # in Fast.table
+    MAY_REST = 10  # 1 if the drive alone stays below the threshold
+    HITS = 11  # neurons reached so far, since somebody last looked
+    SMALL_0 = 12  # in Fast.small, or -1
+
+
+class Q(IntEnum):
+    """Columns of ``Fast.queue``."""
+
+    HEAD = 0
+    NEXT = 1  # where the next entry goes; 0 if the queue is empty
+
+
+class Fast(NamedTuple):
+    """What the fast ways add to Net and State."""
+
+    meta: Array
+    part: Array
+    lists: Array
+    table: Array
+    small: Array  # coefficients of small populations
+    packed: Array  # per synapse: delay << CELL_BITS | cell
+    aims: Array  # per projection: population that it aims at
+    ring: Array
+    bits: Array  # cells of the ring that something has reached
+    words: Array  # words of bits that are not 0 (queues only)
+    due: Array  # synaptic events per slot (ring only)
+    queue: Array
+    entry_cell: Array
+    entry_weight: Array
+    entry_next: Array
+    record: Array  # neurons looked at when woken: states, then (as integers) four ticks
+    record_tick: Array  # the same memory
+    link: Array  # (neurons, 2): next and previous in the wheel
+    wheel: Array  # first neuron of each tick
+    hits: Array  # (3, words): neurons reached, neurons woken, words not 0
+    swept: Array  # states of neurons that are swept
+    clock: Array  # (2, neurons): tick of the state, last refractory tick
+    lane: Array  # scratch of a sweep: states, level, arrivals
+    drawn: Array  # inputs drawn in the kernel
+    steps: Array  # and where their numbers grow
+    random: Array  # scratch of a draw
+    dense: Array  # rules of projections from all to all
+    past: Array  # (2, entries): their post spikes, when they are due and of which target
+    past_trace: Array
+    cursor: Array  # per row: entries that it has replayed
+    seen: Array  # per target: latest post spike that has reached the synapses
+    seen_trace: Array
+    loss: Array  # per target: what a pre spike of this tick takes off
+    flag: Array  # scratch of a sweep: digit of the gap, reached, fires
+
+
+CHUNK = 1024
+"""Neurons with parameters of their own whose bounds are worked out at a time."""
+
+
+def sweepable(p: LoweredPopulation) -> bool:
+    """Whether all neurons share one table, and a digit of it spans 64 ticks."""
+    return p.table.free.shape[0] == 1 and p.table.radix == DIGITS
+
+
+def _bits(n: int) -> int:
+    return max(0, n - 1).bit_length()
+
+
+def cell_layout(lowered: Lowered) -> tuple[list[dict[int, int]], int]:
+    """Return, for each population, its used ports with their first cells; and all cells."""
+    used: list[set[int]] = [set() for _ in lowered.populations]
+    at = {p.start: i for i, p in enumerate(lowered.populations)}
+    for projection in lowered.projections:
+        if projection.size:
+            used[at[projection.target_start]].add(projection.port)
+    cells, layout = 0, []
+    for p, ports in zip(lowered.populations, used, strict=True):
+        own = {}
+        for port in sorted(ports):
+            own[port] = cells
+            cells += -(-p.size // 64) * 64
+        layout.append(own)
+    return layout, max(cells, 64)
+
+
+def horizon_bounds(p: LoweredPopulation) -> Array:
+    """Bound how far ``h . x`` rises within each of HORIZONS, and ever.
+
+    Returns
+    -------
+    ndarray, shape (K, horizons + 1, 2, S + 1)
+        As :func:`spikecore.units.propagator.response_bound` for the last; for the others
+        the largest and smallest responses within so many ticks, exactly (each gap is
+        made of the same digits as everywhere else).
+    """
+    free = p.table.free
+    k, _, _, s, _ = free.shape
+    out = np.empty((k, len(HORIZONS) + 1, 2, s + 1))
+    out[:, -1] = p.table.bound
+    most = HORIZONS[-1] if k <= CHUNK else 64
+    for first in range(0, k, CHUNK):
+        part = slice(first, min(k, first + CHUNK))
+        n = part.stop - first
+        response = np.broadcast_to(np.append(p.unit.h, 0.0), (n, 1, s + 1))
+        position = 0
+        while response.shape[1] <= most:
+            # The digit acts first: h sees what the lower digits made of it.
+            linear = np.einsum("nki,ndij->ndkj", response[:, :, :s], free[part, position])
+            linear[..., s] += response[:, None, :, s]
+            response = linear.reshape(n, -1, s + 1)
+            position += 1
+        later = response[:, 1:]
+        high = np.maximum.accumulate(later, axis=1)
+        low = np.minimum.accumulate(later, axis=1)
+        for i, horizon in enumerate(HORIZONS):
+            if horizon <= most:
+                out[part, i, 0] = high[:, horizon - 1]
+                out[part, i, 1] = -low[:, horizon - 1]
+            else:
+                out[part, i] = p.table.bound[part]
+    return out
+
+
+def _used_entries(p: LoweredPopulation, ports: dict[int, int]) -> tuple[Array, Array]:
+    """Say which states can ever differ from 0, and which entries of a propagator matter.
+
+    Returns
+    -------
+    ndarray of bool, shape (S,)
+    ndarray of bool, shape (S, S + 1)
+        The last column is the constant part.
+    """
+    both = np.concatenate([p.table.free, p.table.held])
+    s = both.shape[3]
+    entry = (both[:, :, 1:] != 0).any(axis=(0, 1, 2))
+    live = (p.initial != 0).any(axis=0) | entry[:, s] | (p.jump != 0).any(axis=0)
+    live |= p.reset_mask & (p.reset_value != 0).any(axis=0)
+    for port in ports:
+        live |= (p.port_gain[:, port] != 0).any(axis=0)
+        live |= (p.port_gain_held[:, port] != 0).any(axis=0)
+    for _ in range(s):
+        live |= (entry[:, :s] & live).any(axis=1)
+    entry[:, :s] &= live
+    return live, entry
+
+
+def build_fast(
+    lowered: Lowered, net: Net, order: list[int], dtype: np.dtype[Any], *, queued: bool
+) -> Fast:
+    """Lay out the fast ways; every population waits in the wheel to begin with."""
+    layout, cells = cell_layout(lowered)
+    cell_bits, slot_bits = _bits(cells), _bits(lowered.max_delay + 1)
+    from spikecore.backends.event.replay import dense_arrays
+    from spikecore.backends.event.small import small_table
+
+    whole = np.int32 if dtype == np.float32 else np.int64
+    lists: list[Array] = []
+    table: list[Array] = []
+    small: list[Array] = []
+    margin = 64 * float(np.finfo(dtype).eps)
+    part = np.zeros((len(lowered.populations), len(W)), np.int64)
+    n_small = n_list = n_table = n_clock = n_record = n_swept = 0
+    for row, p, ports in zip(part, lowered.populations, layout, strict=True):
+        s, stride = len(p.unit.states), -(-p.size // 64) * 64
+        live, entry = _used_entries(p, ports)
+        own_lists = [len(ports), *(v for pair in ports.items() for v in pair)]
+        flags = np.concatenate([live, entry.ravel()]).astype(np.int64)
+        digits = np.concatenate([p.table.free[:1, 0], p.table.held[:1, 0]], axis=1)[0]
+        digits = digits.reshape(digits.shape[0], -1).T if sweepable(p) else np.empty((0, 0))
+        bound = horizon_bounds(p)
+        rest = bound[:, -1, 0, s] < p.threshold
+        width = -(-(s + 4) // 4) * 4
+        own_small = small_table(p, bound, ports, margin)
+        row[:] = (
+            0,
+            n_swept,
+            stride,
+            n_clock,
+            n_record,
+            width,
+            n_list,
+            n_list + len(own_lists),
+            n_table,
+            n_table + digits.size,
+            int(rest.any()),
+            0,
+            -1 if own_small is None else n_small,
+        )
+        if own_small is not None:
+            small.append(own_small)
+            n_small += own_small.size
+        lists += [np.array(own_lists, np.int64), flags]
+        table += [digits.ravel(), bound.ravel()]
+        n_list += len(own_lists) + flags.size
+        n_table += digits.size + bound.size
+        n_clock += stride
+        n_record += p.size * width
+        n_swept += s * stride
+    slots = 1 if queued else 1 << slot_bits
+    record = np.zeros(n_record, dtype)
+    clock = np.full((2, n_clock), -1, whole)
+    return Fast(
+        meta=np.array(
+            [
+                cell_bits,
+                (1 << slot_bits) - 1,
+                (1 << (cell_bits + slot_bits)) - 1,
+                queued,
+                1,
+            ],
+            np.int64,
+        ),
+        part=part,
+        lists=np.concatenate([np.zeros(1, np.int64), *lists])[1:],
+        table=np.concatenate([np.empty(0), *table]).astype(dtype),
+        small=np.concatenate([np.empty(0), *small]).astype(dtype),
+        packed=_packed(lowered, order, layout, cell_bits),
+        aims=np.array(
+            [
+                [q.start for q in lowered.populations].index(lowered.projections[i].target_start)
+                for i in order
+            ],
+            np.int64,
+        ),
+        ring=np.full(slots << cell_bits, -0.0, dtype),
+        bits=np.zeros(max(1, (slots << cell_bits) >> 6), np.uint64),
+        words=np.zeros(((1 << cell_bits) >> 12) + 1, np.uint64),
+        due=np.zeros(1 << slot_bits, np.int64),
+        queue=np.zeros(((1 << slot_bits) if queued else 1, len(Q)), np.int64),
+        entry_cell=np.zeros(BLOCK, np.uint32),
+        entry_weight=np.zeros(BLOCK, dtype),
+        entry_next=np.full(1, -1, np.int64),
+        record=record,
+        record_tick=record.view(whole),
+        link=np.full((max(1, n_clock), 2), -1, np.int32),
+        wheel=np.full(WHEEL, -1, np.int32),
+        hits=np.zeros((3, (n_clock >> 6) + 1), np.uint64),
+        swept=np.zeros(n_swept, dtype),
+        clock=clock,
+        lane=np.zeros((lowered.n_states + lowered.n_ports + 1, LANES), dtype),
+        drawn=np.empty((0, 5), np.int64),
+        steps=np.empty(0, np.uint64),
+        random=np.zeros(LANES, np.uint64),
+        **dense_arrays(lowered, net, order, dtype),
+        flag=np.zeros((3, LANES), np.int32),
+    )
+
+
+def _packed(
+    lowered: Lowered, order: list[int], layout: list[dict[int, int]], cell_bits: int
+) -> Array:
+    at = {p.start: i for i, p in enumerate(lowered.populations)}
+    out = np.empty(sum(p.size for p in lowered.projections), np.uint32)
+    begin = 0
+    for i in order:
+        p = lowered.projections[i]
+        own = out[begin : begin + p.size]
+        if p.size:
+            np.left_shift(p.delay, np.uint32(cell_bits), out=own, casting="unsafe")
+            own += p.target
+            own += np.uint32(layout[at[p.target_start]][p.port])
+        begin += p.size
+    return out
+
+
+def grow_queues(fast: Fast, register: Array, free: tuple[int, int], wanted: int) -> Fast:
+    """Return ``fast`` with at least ``wanted`` more free blocks; ``free``: entries of register."""
+    head, count = free
+    old = fast.entry_next.size
+    more = max(wanted, old)
+    rest = register[head] if register[count] > 0 else -1
+    links = np.append(np.arange(old + 1, old + more), rest).astype(np.int64)
+    register[head] = old
+    register[count] += more
+    space = more * BLOCK
+    return fast._replace(
+        entry_next=np.concatenate([fast.entry_next, links]),
+        entry_cell=np.concatenate([fast.entry_cell, np.zeros(space, np.uint32)]),
+        entry_weight=np.concatenate([fast.entry_weight, np.zeros(space, fast.ring.dtype)]),
+    )

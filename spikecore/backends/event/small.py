@@ -1,0 +1,259 @@
+"""Compiled: the wheel for populations of like neurons with at most three states.
+
+What ``wheel.py`` does with loops over states and ports, written out: three states (those
+that a unit lacks are 0, and so are their coefficients: adding them changes no value), at
+most two ports. Loops of unknown length one to three cost more than all their arithmetic.
+Everything that a population needs lies in one table (``small_table``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from spikecore.backends.event.delivery import trailing_zeros
+from spikecore.backends.event.packed import FAR, HORIZONS, WHEEL, Fast, W, sweepable
+from spikecore.backends.event.tables import Net, P, R, State
+from spikecore.backends.event.wheel import _put_in, _take_out
+from spikecore.backends.lowering import LoweredPopulation
+
+__all__ = ["look_small", "small_table"]
+
+P_START, P_MASK, P_REFRACTORY = int(P.START), int(P.MASK_0), int(P.REFRACTORY_0)
+P_STATES = int(P.N_STATES)
+W_CLOCK, W_RECORD, W_WIDTH = int(W.CLOCK_0), int(W.RECORD_0), int(W.WIDTH)
+W_PORTS, W_SMALL, W_REST = int(W.PORTS_0), int(W.SMALL_0), int(W.MAY_REST)
+W_STRIDE, W_HITS = int(W.STRIDE), int(W.HITS)
+UPDATES, BAD = int(R.UPDATES), int(R.BAD)
+SPIKES, MANY = 2, 3  # State.lists
+REACHED, WOKEN, WORDS = 0, 1, 2  # Fast.hits
+ONE, SIX, LOW, NOTHING = np.uint64(1), np.uint64(6), np.uint64(63), np.uint64(0)
+
+# Positions in the table.
+H, THRESHOLD, MARGIN, GAIN, RESET, JUMP, MASK = 0, 3, 4, 5, 17, 20, 23
+BOUND, DIGITS = 26, 26 + 8 * (len(HORIZONS) + 1)
+MOST_STATES, MOST_PORTS = 3, 2
+BITS = np.uint64(6)
+DIGIT = np.uint64(63)
+
+_inner = njit(  # type: ignore[call-overload]
+    no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False
+)
+
+
+def small_table(
+    p: LoweredPopulation, bound: npt.NDArray[Any], ports: dict[int, int], margin: float
+) -> npt.NDArray[np.float64] | None:
+    """Return all coefficients of a population, or None if it is not small."""
+    s = len(p.unit.states)
+    if s > MOST_STATES or len(ports) > MOST_PORTS or not sweepable(p):
+        return None
+    head = np.zeros(DIGITS)
+    head[H : H + s] = p.unit.h
+    head[THRESHOLD], head[MARGIN] = p.threshold[0], margin
+    for k, port in enumerate(sorted(ports)):
+        head[GAIN + 3 * k : GAIN + 3 * k + s] = p.port_gain[0, port]
+        head[GAIN + 6 + 3 * k : GAIN + 6 + 3 * k + s] = p.port_gain_held[0, port]
+    head[RESET : RESET + s], head[JUMP : JUMP + s] = p.reset_value[0], p.jump[0]
+    head[MASK : MASK + s] = p.reset_mask
+    for row, own in zip(head[BOUND:].reshape(-1, 2, 4), bound[0], strict=True):
+        row[:, :s], row[0, 3] = own[:, :s], own[0, s]
+    digits = []
+    for given in (p.table.free[0], p.table.held[0]):
+        own = np.zeros((*given.shape[:2], 3, 4))
+        own[:, :, :s, :s], own[:, :, :s, 3] = given[..., :s], given[..., s]
+        digits.append(own.ravel())
+    table: npt.NDArray[np.float64] = np.concatenate([head, *digits])
+    return table
+
+
+@_inner
+def _carried(table: Any, at: Any, gap: Any, x: Any, y: Any, z: Any) -> Any:
+    """Carry three states over ``gap`` ticks, lowest digit first."""
+    while gap != NOTHING:
+        digit = gap & DIGIT
+        if digit != NOTHING:
+            k = at + digit * np.uint64(12)
+            a = (
+                table[k + np.uint64(3)]
+                + table[k] * x
+                + table[k + np.uint64(1)] * y
+                + table[k + np.uint64(2)] * z
+            )
+            b = (
+                table[k + np.uint64(7)]
+                + table[k + np.uint64(4)] * x
+                + table[k + np.uint64(5)] * y
+                + table[k + np.uint64(6)] * z
+            )
+            z = (
+                table[k + np.uint64(11)]
+                + table[k + np.uint64(8)] * x
+                + table[k + np.uint64(9)] * y
+                + table[k + np.uint64(10)] * z
+            )
+            x, y = a, b
+        gap >>= BITS
+        at += np.uint64(64 * 12)
+    return x, y, z
+
+
+@_inner
+def _below(table: Any, at: Any, x: Any, y: Any, z: Any, threshold: Any, margin: Any) -> bool:
+    """Whether the bound at ``at`` keeps the state below the threshold."""
+    level = table[at + np.uint64(3)]
+    zero = level - level
+    a = table[at] * x if x > zero else table[at + np.uint64(4)] * -x
+    b = table[at + np.uint64(1)] * y if y > zero else table[at + np.uint64(5)] * -y
+    c = table[at + np.uint64(2)] * z if z > zero else table[at + np.uint64(6)] * -z
+    size = abs(level) + abs(a) + abs(b) + abs(c) + abs(threshold)
+    return bool(level + a + b + c + margin * size < threshold)
+
+
+@_inner
+def _silent(table: Any, at: Any, rest: bool, x: Any, y: Any, z: Any, th: Any, m: Any) -> int:
+    """Return for how many ticks a neuron in this state certainly stays silent."""
+    if rest and _below(table, at + np.uint64(40), x, y, z, th, m):
+        return FAR
+    if _below(table, at + np.uint64(16), x, y, z, th, m):
+        if _below(table, at + np.uint64(24), x, y, z, th, m):
+            return 1024 if _below(table, at + np.uint64(32), x, y, z, th, m) else 256
+        return 64
+    if _below(table, at + np.uint64(8), x, y, z, th, m):
+        return 16
+    return 4 if _below(table, at, x, y, z, th, m) else 0
+
+
+@_inner
+def _schedule(fast: Fast, n: int, due: int, old: int) -> None:
+    if old >= 0:
+        _take_out(fast, n, old)
+    _put_in(fast, n, due)
+
+
+@_inner
+def look_small(  # noqa: C901, PLR0912, PLR0915 - one loop with all its scalars in registers
+    net: Net, st: State, fast: Fast, p: int, t: int, base: int, count: int
+) -> int:
+    """Bring all neurons of ``p`` that were reached or woken to tick ``t``, as ``look_all``."""
+    record, ticks, ring, table = fast.record, fast.record_tick, fast.ring, fast.small
+    hits, spikes = fast.hits, st.lists
+    start, s = net.population[p, P_START], np.uint64(net.population[p, P_STATES])
+    first = np.uint64(fast.part[p, W_CLOCK] >> 6)
+    last = first + np.uint64(fast.part[p, W_STRIDE] >> 6)
+    record_0, width = np.uint64(fast.part[p, W_RECORD]), np.uint64(fast.part[p, W_WIDTH])
+    clock, rest = fast.part[p, W_CLOCK], fast.part[p, W_REST] != 0
+    ports = fast.part[p, W_PORTS]
+    n_ports = fast.lists[ports]
+    cell_a = np.uint64(base + fast.lists[ports + 2]) if n_ports > 0 else NOTHING
+    cell_b = np.uint64(base + fast.lists[ports + 4]) if n_ports > 1 else NOTHING
+    small = np.uint64(fast.part[p, W_SMALL])
+    free = small + np.uint64(DIGITS)
+    held = free + np.uint64(7 * 64 * 12)
+    bounds = small + np.uint64(BOUND)
+    threshold, margin = table[small + np.uint64(THRESHOLD)], table[small + np.uint64(MARGIN)]
+    zero = margin - margin
+    h0, h1, h2 = table[small], table[small + np.uint64(1)], table[small + np.uint64(2)]
+    can_fire = threshold < np.inf
+    refractory_ticks = net.whole[net.population[p, P_REFRACTORY]]
+    one, two = np.uint64(1), np.uint64(2)
+    looked, bad = 0, False
+    w = first
+    while w < last:
+        left = hits[WORDS, w >> SIX] >> (w & LOW)
+        if left == NOTHING:
+            w = (w | LOW) + ONE
+            continue
+        w += np.uint64(trailing_zeros(left))
+        if w >= last:
+            break
+        hits[WORDS, w >> SIX] &= ~(ONE << (w & LOW))
+        reached = hits[REACHED, w]
+        todo = reached | hits[WOKEN, w]
+        hits[REACHED, w] = NOTHING
+        hits[WOKEN, w] = NOTHING
+        while todo != NOTHING:
+            bit = np.uint64(trailing_zeros(todo))
+            todo &= todo - ONE
+            own = ((w - first) << SIX) + bit
+            hit = (reached >> bit) & ONE != NOTHING
+            looked += 1
+            at = record_0 + own * width
+            tick = at + s
+            x = record[at]
+            y = record[at + one] if s > one else zero
+            z = record[at + two] if s > two else zero
+            then = int(ticks[tick])
+            until = int(ticks[tick + one])
+            refractory = t <= until
+            if until > then:
+                stop = min(t, until)
+                x, y, z = _carried(table, held, np.uint64(stop - then), x, y, z)
+                then = stop
+            x, y, z = _carried(table, free, np.uint64(t - then), x, y, z)
+            if hit:
+                gain = small + np.uint64(GAIN + 6 if refractory else GAIN)
+                arrived = ring[cell_a + own] + zero
+                ring[cell_a + own] = -zero
+                x += table[gain] * arrived
+                y += table[gain + one] * arrived
+                z += table[gain + two] * arrived
+                if n_ports > 1:
+                    arrived = ring[cell_b + own] + zero
+                    ring[cell_b + own] = -zero
+                    x += table[gain + np.uint64(3)] * arrived
+                    y += table[gain + np.uint64(4)] * arrived
+                    z += table[gain + np.uint64(5)] * arrived
+            level = zero + h0 * x + h1 * y + h2 * z
+            fires = (not refractory) and level >= threshold and can_fire
+            if hit or fires:
+                sum_ = x - x + (y - y) + (z - z)
+                if sum_ != zero:  # infinite, or not a number
+                    if not bad:
+                        st.register[BAD] = start + np.int64(own)
+                    bad = True
+                    continue
+                if fires:
+                    k = small + np.uint64(RESET)
+                    if table[k + np.uint64(6)] != zero:
+                        x = table[k]
+                    else:
+                        x += table[k + np.uint64(3)]
+                    if table[k + np.uint64(7)] != zero:
+                        y = table[k + one]
+                    else:
+                        y += table[k + np.uint64(4)]
+                    if table[k + np.uint64(8)] != zero:
+                        z = table[k + two]
+                    else:
+                        z += table[k + np.uint64(5)]
+                    until = t + refractory_ticks
+                    ticks[tick + one] = until
+                    spikes[SPIKES, count], spikes[MANY, count] = start + np.int64(own), 1
+                    count += 1
+                record[at] = x
+                if s > one:
+                    record[at + one] = y
+                if s > two:
+                    record[at + two] = z
+                ticks[tick] = t
+            if not can_fire:
+                continue
+            since = t
+            if until > t:  # judged by the state in which it leaves its refractory period
+                x, y, z = _carried(table, held, np.uint64(until - t), x, y, z)
+                since = until
+            wake = since + 1 + _silent(table, bounds, rest, x, y, z, threshold, margin)
+            ticks[tick + two] = wake
+            due = int(ticks[tick + np.uint64(3)])
+            if wake < t + FAR and (due < 0 or wake < due):
+                call = min(wake, t + WHEEL - 1)
+                _schedule(fast, clock + int(own), call, due)
+                ticks[tick + np.uint64(3)] = call
+        w += ONE
+    st.register[UPDATES] += looked
+    fast.part[p, W_HITS] += looked
+    return -1 if bad else count

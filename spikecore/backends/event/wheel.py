@@ -1,0 +1,296 @@
+"""Compiled: neurons that are looked at only when something reaches them, or when called.
+
+After each event a bound says for how many ticks the neuron stays below its threshold
+whatever happens to be in its state, as long as nothing arrives (HORIZONS). It then waits
+in a wheel of ticks for its wake-up call, or for the next arrival. Whoever waits longer
+than any horizon can show is not called at all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from spikecore.backends.event.delivery import trailing_zeros
+from spikecore.backends.event.kernels import _carry, _finite
+from spikecore.backends.event.packed import FAR, HORIZONS, WHEEL, Fast, M, W
+from spikecore.backends.event.tables import Net, P, R, State
+
+__all__ = ["call", "gather", "look_all", "read", "settle", "wait"]
+
+P_START, P_STATES, P_KINDS = int(P.START), int(P.N_STATES), int(P.KINDS)
+P_SIZE, P_BITS = int(P.TABLE_SIZE), int(P.BITS)
+P_FREE, P_HELD, P_RESET, P_JUMP = int(P.FREE_0), int(P.HELD_0), int(P.RESET_0), int(P.JUMP_0)
+P_H, P_THRESHOLD, P_PORTS = int(P.H_0), int(P.THRESHOLD_0), int(P.N_PORTS)
+P_GAIN, P_GAIN_HELD = int(P.GAIN_0), int(P.GAIN_HELD_0)
+P_MASK, P_REFRACTORY = int(P.MASK_0), int(P.REFRACTORY_0)
+W_CLOCK, W_RECORD, W_WIDTH = int(W.CLOCK_0), int(W.RECORD_0), int(W.WIDTH)
+W_PORTS, W_BOUND, W_REST = int(W.PORTS_0), int(W.BOUND_0), int(W.MAY_REST)
+W_STRIDE, W_HITS = int(W.STRIDE), int(W.HITS)
+QUEUED = int(M.QUEUED)
+UPDATES, N_SPIKES, BAD = int(R.UPDATES), int(R.N_SPIKES), int(R.BAD)
+SPIKES, MANY = 2, 3  # State.lists
+AT, UNTIL, WAKE, CALL = 0, 1, 2, 3  # of a record, after the states
+REACHED, WOKEN, WORDS = 0, 1, 2  # Fast.hits
+N_HORIZONS = len(HORIZONS)
+ONE, SIX, LOW, NOTHING = np.uint64(1), np.uint64(6), np.uint64(63), np.uint64(0)
+
+_inner = njit(  # type: ignore[call-overload]
+    no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False
+)
+
+
+@_inner
+def _take_out(fast: Fast, n: int, tick: int) -> None:
+    """Take ``n`` out of the wheel, where it waits for ``tick``."""
+    after, before = fast.link[n, 0], fast.link[n, 1]
+    if before < 0:
+        fast.wheel[tick & (WHEEL - 1)] = after
+    else:
+        fast.link[before, 0] = after
+    if after >= 0:
+        fast.link[after, 1] = before
+
+
+@_inner
+def _put_in(fast: Fast, n: int, tick: int) -> None:
+    slot = tick & (WHEEL - 1)
+    first = fast.wheel[slot]
+    fast.link[n, 0], fast.link[n, 1] = first, -1
+    if first >= 0:
+        fast.link[first, 1] = n
+    fast.wheel[slot] = n
+
+
+@_inner
+def _fits(fast: Fast, at: int, x: Any, s: int, threshold: Any, margin: Any) -> bool:
+    """Whether the bound at ``at`` keeps the state ``x`` below the threshold."""
+    table = fast.table
+    level = table[at + s]
+    size = abs(level)
+    for i in range(s):
+        v = x[i]
+        term = table[at + i] * v if v > 0 else table[at + s + 1 + i] * -v
+        level += term
+        size += abs(term)
+    # Not a number counts as "no": what overflows is looked at.
+    return bool(level + margin * (size + abs(threshold)) < threshold)
+
+
+@_inner
+def _silence(net: Net, fast: Fast, p: int, own: int, x: Any, threshold: Any) -> int:
+    """Return for how many ticks a neuron in state ``x`` certainly stays silent."""
+    s = net.population[p, P_STATES]
+    step = 2 * (s + 1)
+    at = fast.part[p, W_BOUND] + net.population[p, P_KINDS] * own * (N_HORIZONS + 1) * step
+    margin = net.real[1]
+    rest = fast.part[p, W_REST] != 0
+    if rest and _fits(fast, at + N_HORIZONS * step, x, s, threshold, margin):
+        return FAR
+    if _fits(fast, at + 2 * step, x, s, threshold, margin):
+        if _fits(fast, at + 4 * step, x, s, threshold, margin):
+            return 1024
+        return 256 if _fits(fast, at + 3 * step, x, s, threshold, margin) else 64
+    if _fits(fast, at + step, x, s, threshold, margin):
+        return 16
+    return 4 if _fits(fast, at, x, s, threshold, margin) else 0
+
+
+@_inner
+def wait(net: Net, fast: Fast, p: int, own: int, x: Any, t: int) -> None:
+    """Let a neuron, in state ``x`` in tick ``t``, wait for its next call."""
+    threshold = net.real[net.population[p, P_THRESHOLD] + net.population[p, P_KINDS] * own]
+    at = fast.part[p, W_RECORD] + own * fast.part[p, W_WIDTH] + net.population[p, P_STATES]
+    record = fast.record_tick
+    if threshold == np.inf:
+        record[at + WAKE] = t + FAR
+        return
+    from_tick = t
+    held = record[at + UNTIL] - t
+    if held > 0:  # judge it by the state in which it leaves its refractory period
+        kind = net.population[p, P_KINDS] * own
+        _carry(
+            x,
+            net.population[p, P_STATES],
+            net.real,
+            net.population[p, P_HELD] + kind * net.population[p, P_SIZE],
+            net.population[p, P_BITS],
+            np.int64(held),
+        )
+        from_tick = int(record[at + UNTIL])
+    wake = from_tick + _silence(net, fast, p, own, x, threshold) + 1
+    record[at + WAKE] = wake
+    due = int(record[at + CALL])
+    if wake < t + FAR and (due < 0 or wake < due):
+        n = fast.part[p, W_CLOCK] + own
+        if due >= 0:
+            _take_out(fast, n, due)
+        due = min(wake, t + WHEEL - 1)
+        record[at + CALL] = due
+        _put_in(fast, n, due)
+
+
+@_inner
+def call(net: Net, fast: Fast, t: int) -> None:
+    """Wake the neurons whose time has come; the others go on waiting."""
+    slot = t & (WHEEL - 1)
+    n = np.int64(fast.wheel[slot])
+    fast.wheel[slot] = -1
+    p = 0
+    while n >= 0:
+        following = np.int64(fast.link[n, 0])
+        while not (fast.part[p, W_CLOCK] <= n < fast.part[p, W_CLOCK] + fast.part[p, W_STRIDE]):
+            p = p + 1 if p + 1 < fast.part.shape[0] else 0
+        at = (
+            fast.part[p, W_RECORD]
+            + (n - fast.part[p, W_CLOCK]) * fast.part[p, W_WIDTH]
+            + net.population[p, P_STATES]
+        )
+        wake = np.int64(fast.record_tick[at + WAKE])
+        fast.record_tick[at + CALL] = -1
+        if wake <= t:
+            word = np.uint64(n) >> SIX
+            fast.hits[WOKEN, word] |= ONE << (np.uint64(n) & LOW)
+            fast.hits[WORDS, word >> SIX] |= ONE << (word & LOW)
+        elif wake < t + FAR // 2:
+            due = min(wake, t + WHEEL - 1)
+            fast.record_tick[at + CALL] = due
+            _put_in(fast, n, due)
+        n = following
+
+
+@_inner
+def read(net: Net, fast: Fast, p: int, own: int, t: int, x: Any) -> bool:
+    """Put the state in tick ``t`` into ``x``; return whether the neuron is refractory."""
+    s = net.population[p, P_STATES]
+    at = fast.part[p, W_RECORD] + own * fast.part[p, W_WIDTH]
+    for i in range(s):
+        x[i] = fast.record[at + i]
+    last = int(fast.record_tick[at + s + AT])
+    until = int(fast.record_tick[at + s + UNTIL])
+    base = net.population[p, P_KINDS] * own * net.population[p, P_SIZE]
+    bits = net.population[p, P_BITS]
+    held = min(t, until) - last
+    if held > 0:
+        _carry(x, s, net.real, net.population[p, P_HELD] + base, bits, held)
+        last += held
+    _carry(x, s, net.real, net.population[p, P_FREE] + base, bits, t - last)
+    return bool(t <= until)
+
+
+@_inner
+def settle(net: Net, st: State, fast: Fast, p: int, own: int, t: int, base: int, hit: bool) -> int:
+    """Bring a neuron to tick ``t``. Return 1 if it fires, -1 if its state is not finite."""
+    x = st.buffer
+    s = net.population[p, P_STATES]
+    kind = net.population[p, P_KINDS] * own
+    refractory = read(net, fast, p, own, t, x)
+    finite = True
+    if hit:
+        gains = net.population[p, P_GAIN_HELD] if refractory else net.population[p, P_GAIN]
+        gains += kind * net.population[p, P_PORTS] * s
+        ports = fast.part[p, W_PORTS]
+        for k in range(fast.lists[ports]):
+            cell = np.uint64(base + fast.lists[ports + 2 + 2 * k] + own)
+            arrived = fast.ring[cell] + (net.real[0] - net.real[0])
+            fast.ring[cell] = -(net.real[0] - net.real[0])
+            finite = finite and np.isfinite(arrived)
+            at = gains + fast.lists[ports + 1 + 2 * k] * s
+            for i in range(s):
+                x[i] += net.real[at + i] * arrived
+    level = net.real[0] - net.real[0]
+    for i in range(s):
+        level += net.real[net.population[p, P_H] + i] * x[i]
+    threshold = net.real[net.population[p, P_THRESHOLD] + kind]
+    fires = not refractory and level >= threshold and threshold < np.inf
+    if hit or fires:
+        if not (finite and _finite(x, s)):
+            return -1
+        at = fast.part[p, W_RECORD] + own * fast.part[p, W_WIDTH]
+        if fires:
+            for i in range(s):
+                if net.whole[net.population[p, P_MASK] + i]:
+                    x[i] = net.real[net.population[p, P_RESET] + kind * s + i]
+                else:
+                    x[i] += net.real[net.population[p, P_JUMP] + kind * s + i]
+            until = t + net.whole[net.population[p, P_REFRACTORY] + kind]
+            fast.record_tick[at + s + UNTIL] = until
+        for i in range(s):
+            fast.record[at + i] = x[i]
+        fast.record_tick[at + s + AT] = t
+    wait(net, fast, p, own, x, t)
+    return 1 if fires else 0
+
+
+@_inner
+def gather(fast: Fast, p: int, base: int) -> None:
+    """Turn marked cells of all ports into marked neurons."""
+    ports, words = fast.part[p, W_PORTS], fast.part[p, W_STRIDE] >> 6
+    to = fast.part[p, W_CLOCK] >> 6
+    queued = fast.meta[QUEUED] != 0
+    for k in range(fast.lists[ports]):
+        cell = fast.lists[ports + 2 + 2 * k]
+        begin = np.uint64((base + cell) >> 6)
+        w, end = np.uint64(0), np.uint64(words)
+        while w < end:
+            if queued:  # skip words that nothing has reached, 64 at a time
+                at = begin + w
+                rest = fast.words[at >> SIX] >> (at & LOW)
+                if rest == NOTHING:
+                    w = ((at | LOW) + ONE) - begin
+                    continue
+                w += np.uint64(trailing_zeros(rest))
+                if w >= end:
+                    break
+                at = begin + w
+                fast.words[at >> SIX] &= ~(ONE << (at & LOW))
+            found = fast.bits[begin + w]
+            if found != NOTHING:
+                fast.bits[begin + w] = NOTHING
+                word = np.uint64(to) + w
+                fast.hits[REACHED, word] |= found
+                fast.hits[WORDS, word >> SIX] |= ONE << (word & LOW)
+            w += ONE
+
+
+@_inner
+def look_all(net: Net, st: State, fast: Fast, p: int, t: int, base: int, count: int) -> int:
+    """Bring all neurons of ``p`` that were reached or woken to tick ``t``.
+
+    Adds those that fire to the spikes of the tick, of which there are ``count``; returns
+    how many there are now, or -1 if a state is not finite.
+    """
+    first = np.uint64(fast.part[p, W_CLOCK] >> 6)
+    start, last = net.population[p, P_START], first + np.uint64(fast.part[p, W_STRIDE] >> 6)
+    w = first
+    looked, bad = 0, False
+    while w < last:
+        rest = fast.hits[WORDS, w >> SIX] >> (w & LOW)
+        if rest == NOTHING:
+            w = (w | LOW) + ONE
+            continue
+        w += np.uint64(trailing_zeros(rest))
+        if w >= last:
+            break
+        fast.hits[WORDS, w >> SIX] &= ~(ONE << (w & LOW))
+        reached = fast.hits[REACHED, w]
+        todo = reached | fast.hits[WOKEN, w]
+        fast.hits[REACHED, w] = fast.hits[WOKEN, w] = NOTHING
+        while todo != NOTHING:
+            bit = np.uint64(trailing_zeros(todo))
+            todo &= todo - ONE
+            own = np.int64(((w - first) << SIX) + bit)
+            looked += 1
+            outcome = settle(net, st, fast, p, own, t, base, (reached >> bit) & ONE != NOTHING)
+            if outcome > 0:
+                st.lists[SPIKES, count], st.lists[MANY, count] = start + own, 1
+                count += 1
+            elif outcome < 0 and not bad:
+                st.register[BAD] = start + own
+                bad = True
+        w += ONE
+    st.register[UPDATES] += looked
+    fast.part[p, W_HITS] += looked
+    return -1 if bad else count

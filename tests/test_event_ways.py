@@ -1,0 +1,246 @@
+"""All ways of the event-driven core give the same bits: those of the oracle."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_networks import DURATION, WHATEVER, assert_same, busy_network, networks, rules
+
+from spikecore import (
+    LIF,
+    Delta,
+    Exponential,
+    FileRefused,
+    Hz,
+    Input,
+    InvalidInput,
+    MOhm,
+    Network,
+    OneToOne,
+    Pairs,
+    Poisson,
+    PoissonCounts,
+    Population,
+    Projection,
+    RandomPairs,
+    Simulation,
+    Train,
+    UnknownName,
+    ms,
+    mV,
+    nA,
+    run,
+)
+from spikecore.backends.event import replay
+
+WAYS = [
+    "event",
+    "event:delivery=ring,neurons=wheel",
+    "event:delivery=ring,neurons=sweep",
+    "event:delivery=queue,neurons=wheel",
+    "event:delivery=queue,neurons=sweep",
+    "event:delivery=calendar",
+]
+PRECISIONS = ["float64", "float32"]
+
+
+def assert_every_way_agrees(network, precision):
+    oracle = run(network, DURATION * ms, backend="clocked", precision=precision)
+    for way in WAYS:
+        assert_same(run(network, DURATION * ms, backend=way, precision=precision), oracle)
+
+
+@settings(WHATEVER, max_examples=60)
+@given(network=networks(plastic=False), precision=st.sampled_from(PRECISIONS))
+def test_static_networks(network, precision):
+    assert_every_way_agrees(network, precision)
+
+
+@settings(WHATEVER, max_examples=60)
+@given(network=networks(plastic=True), precision=st.sampled_from(PRECISIONS))
+def test_plastic_networks(network, precision):
+    assert_every_way_agrees(network, precision)
+
+
+@settings(WHATEVER, max_examples=20)
+@given(
+    network=networks(),
+    way=st.sampled_from(WAYS),
+    cuts=st.lists(st.integers(1, DURATION - 1), min_size=1, max_size=4, unique=True),
+)
+def test_pieces_checkpoints_and_copies(network, way, cuts, tmp_path_factory):
+    """Cut anywhere, saved, opened by another simulation that goes on: as in one go."""
+    whole = run(network, DURATION * ms, backend="clocked")
+    path = tmp_path_factory.mktemp("cut") / "c"
+    simulation, now = Simulation(network, backend=way), 0
+    for cut in sorted(cuts):
+        simulation.run((cut - now) * ms)
+        simulation.save(path)
+        simulation.run(5 * ms)  # the copy does not care what becomes of the original
+        simulation, now = Simulation(network, backend=way), cut
+        simulation.restore(path)
+    assert_same(simulation.run((DURATION - now) * ms), whole)
+
+
+@pytest.mark.parametrize("saved", WAYS[1:5])
+@pytest.mark.parametrize("opened", WAYS[:5])
+def test_a_checkpoint_may_go_on_in_another_fast_way(saved, opened, tmp_path):
+    whole = run(busy_network(), 120 * ms, backend="clocked")
+    one = Simulation(busy_network(), backend=saved)
+    one.run(57 * ms)
+    one.save(tmp_path / "c")
+    other = Simulation(busy_network(), backend=opened)
+    other.restore(tmp_path / "c")
+    assert_same(other.run(63 * ms), whole)
+
+
+@st.composite
+def all_to_all(draw):
+    """Learning from all to all: one list of post spikes for all rows."""
+    unit = LIF(tau_m=draw(st.sampled_from([5.0, 20.0])) * ms, synapse=Delta(), refractory=1 * ms)
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n, m = draw(st.integers(1, 6)), draw(st.integers(1, 7))
+    pre, post = np.repeat(np.arange(n), m), np.tile(np.arange(m), n)
+    when = rng.integers(0, DURATION, 30)
+    return Network(
+        [
+            Input("x", n, Train(np.sort(when) * ms, rng.integers(0, n, 30))),
+            Input("noise", m, Poisson(150 * Hz)),
+            Population("n", m, unit),
+            Projection("noise", "n", OneToOne(), 30 * mV, 1 * ms),
+            Projection(
+                "x",
+                "n",
+                Pairs(pre, post),
+                rng.integers(0, 9, n * m) * 0.5 * mV,
+                draw(st.integers(1, 9)) * ms,
+                plasticity=draw(rules(unit)),
+            ),
+        ],
+        dt=1 * ms,
+    )
+
+
+@settings(WHATEVER, max_examples=60)
+@given(network=all_to_all(), precision=st.sampled_from(PRECISIONS), full=st.booleans())
+def test_learning_from_all_to_all(network, precision, full):
+    """Also with lists that are full after two post spikes, and looked at on the way."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(replay, "ENTRIES", 2 if full else 1000)
+        assert_every_way_agrees(network, precision)
+        simulation = Simulation(network, precision=precision)
+        oracle = Simulation(network, precision=precision, backend="clocked")
+        for duration in (13, 22, 45):
+            results = [s.run(duration * ms) for s in (simulation, oracle)]
+            assert_same(*results)
+            if duration == 22:
+                for s in (simulation, oracle):
+                    s.set_weights("x->n", s.weights("x->n") * 0.5)
+        for s in (simulation, oracle):
+            s.clear()
+        assert_same(*(s.run(30 * ms) for s in (simulation, oracle)))
+
+
+def driven(n=200):
+    """Neurons that their drive alone makes fire, inhibited now and then: long waits."""
+    unit = LIF(
+        v_rest=-49 * mV,
+        v_reset=-60 * mV,
+        v_threshold=-50 * mV,
+        refractory=5 * ms,
+        resistance=1 * MOhm,
+        synapse=Exponential(5 * ms, 10 * ms),
+    )
+    start = np.random.default_rng(1).uniform(-60, -50, n)
+    return Network(
+        [
+            Population("e", n, unit, initial={"v": start * mV}),
+            Population("i", n // 4, unit, initial={"v": start[: n // 4] * mV}),
+            Projection("e", "e", RandomPairs(0.1), 1.6 * nA, 0.1 * ms),
+            Projection("e", "i", RandomPairs(0.1), 1.6 * nA, 0.1 * ms),
+            Projection("i", "e", RandomPairs(0.1), 9.0 * nA, 0.1 * ms, port="inh"),
+            Projection("i", "i", RandomPairs(0.1), 9.0 * nA, 0.1 * ms, port="inh"),
+        ],
+        dt=0.1 * ms,
+    )
+
+
+def noisy(n=700):
+    """Every neuron reached in nearly every tick: more than one block of a sweep."""
+    unit = LIF(
+        v_rest=0 * mV, v_reset=10 * mV, v_threshold=20 * mV, refractory=2 * ms, synapse=Delta()
+    )
+    return Network(
+        [
+            Input("x", n, PoissonCounts(20_000 * Hz), record=False),
+            Population("n", n, unit, initial={"v": 0 * mV}),
+            Projection("x", "n", OneToOne(), 0.1 * mV, 0.1 * ms),
+            Projection("n", "n", RandomPairs(0.1), 0.1 * mV, 1.5 * ms),
+            Projection("n", "n", RandomPairs(0.1), 0.5 * mV, 1.5 * ms, port="inh", name="inh"),
+        ],
+        dt=0.1 * ms,
+    )
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("network", [driven(), noisy()], ids=["driven", "noisy"])
+def test_larger_networks(network, precision):
+    """Long waits in the wheel, several blocks of a sweep, populations that change over."""
+    oracle = run(network, 60 * ms, backend="clocked", precision=precision)
+    assert len(oracle.spikes[network.populations[0].name]) > 20
+    for way in WAYS:
+        result = run(network, 60 * ms, backend=way, precision=precision)
+        assert_same(result, oracle)
+
+
+def test_the_result_says_which_way_was_taken_and_why():
+    way = run(noisy(), 60 * ms).provenance["way"]
+    assert way["delivery"] == "ring"
+    assert "MB" in way["why"]
+    assert way["neurons"] == {"n": "sweep"}
+    assert run(driven(), 60 * ms).provenance["way"]["neurons"] == {"e": "wheel", "i": "wheel"}
+    forced = run(driven(), 10 * ms, options={"delivery": "queue", "neurons": "sweep"})
+    assert forced.provenance["way"] == {
+        "delivery": "queue",
+        "why": "asked for",
+        "neurons": {"e": "sweep", "i": "sweep"},
+    }
+
+
+def test_what_needs_more_than_32_bits_a_synapse_takes_the_general_way():
+    def far(delay):
+        return Network(
+            [
+                Input("x", 1, Train([0] * ms, [0])),
+                Population("n", 2000, LIF(synapse=Delta())),
+                Projection("x", "n", RandomPairs(0.5), 20 * mV, delay * ms),
+            ],
+            dt=1 * ms,
+        )
+
+    short, long = (run(far(d), 5 * ms).provenance["way"] for d in (10, 4_000_000))
+    assert (short["delivery"], long["delivery"]) == ("ring", "calendar")
+    assert "33 bits" in long["why"]
+
+
+@pytest.mark.parametrize(("precision", "ticks"), [("float32", 2**29 + 1)])
+def test_float32_counts_so_far(precision, ticks):
+    simulation = Simulation(noisy(), precision=precision)
+    with pytest.raises(InvalidInput, match="counts to 536870912 ticks"):
+        simulation.run(ticks * 0.1 * ms)
+
+
+def test_a_checkpoint_of_the_general_way_stays_there(tmp_path):
+    for saved, opened in (("calendar", "auto"), ("ring", "calendar")):
+        Simulation(busy_network(), options={"delivery": saved}).save(tmp_path / "c")
+        with pytest.raises(FileRefused, match="another way of running"):
+            Simulation(busy_network(), options={"delivery": opened}).restore(tmp_path / "c")
+
+
+def test_options_are_checked():
+    with pytest.raises(UnknownName, match="delivery"):
+        run(noisy(), 1 * ms, backend="event:delivery=pigeon")
+    with pytest.raises(InvalidInput, match="a list of its own"):
+        run(noisy(), 1 * ms, backend="event:delivery=calendar,neurons=sweep")
