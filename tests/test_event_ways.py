@@ -10,12 +10,15 @@ from random_networks import DURATION, WHATEVER, assert_same, busy_network, netwo
 
 from spikecore import (
     LIF,
+    AllToAll,
+    Astrocyte,
     Delta,
     Exponential,
     FileRefused,
     Hz,
     Input,
     InvalidInput,
+    Modulation,
     MOhm,
     Network,
     OneToOne,
@@ -32,8 +35,10 @@ from spikecore import (
     mV,
     nA,
     run,
+    uM,
 )
 from spikecore.backends.event import replay
+from spikecore.backends.event.caching import source_digest
 
 WAYS = [
     "event",
@@ -244,3 +249,35 @@ def test_options_are_checked():
         run(noisy(), 1 * ms, backend="event:delivery=pigeon")
     with pytest.raises(InvalidInput, match="a list of its own"):
         run(noisy(), 1 * ms, backend="event:delivery=calendar,neurons=sweep")
+
+
+def test_a_change_in_any_file_of_the_core_compiles_anew(tmp_path):
+    """numba by itself looks at the file of the entry point only."""
+    from spikecore.backends.event import fast, kernels
+
+    for entry in (fast.run, kernels.run):
+        assert source_digest() in entry._cache._cache_file._source_stamp
+    (tmp_path / "a.py").write_text("x = 1\n")
+    (tmp_path / "b.py").write_text("y = 1\n")
+    before = source_digest.__wrapped__(tmp_path)
+    (tmp_path / "b.py").write_text("y = 2\n")
+    assert source_digest.__wrapped__(tmp_path) != before
+
+
+def test_where_a_slow_state_acts_the_general_way_is_taken():
+    net = Network(
+        [
+            Input("in", 2, Poisson(100 * Hz)),
+            Population("astro", 1, Astrocyte()),
+            Population("n", 2, LIF(synapse=Delta())),
+            Projection("in", "astro", AllToAll(), 1 * uM, 1 * ms),
+            Projection(
+                "in", "n", OneToOne(), 20 * mV, 1 * ms, modulation=Modulation("astro", gain=1.0)
+            ),
+        ]
+    )
+    way = run(net, 50 * ms).provenance["way"]
+    assert way["delivery"] == "calendar"
+    assert way["why"] == "a slow state acts on the synapses of in->n"
+    with pytest.raises(InvalidInput, match="a slow state acts"):
+        run(net, 50 * ms, backend="event:delivery=ring")

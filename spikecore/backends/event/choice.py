@@ -54,6 +54,9 @@ class Way:
 
 def _not_covered(lowered: Lowered) -> str:
     """Say why the fast ways cannot run ``lowered``, or nothing."""
+    acted_on = next((p.name for p in lowered.projections if p.modulations), None)
+    if acted_on is not None:
+        return f"a slow state acts on the synapses of {acted_on}"
     _, cells = cell_layout(lowered)
     bits = (cells - 1).bit_length() + lowered.max_delay.bit_length()
     if bits > PACKED_BITS:

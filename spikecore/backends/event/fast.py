@@ -11,6 +11,7 @@ from typing import Any
 
 from numba import njit
 
+from spikecore.backends.event.caching import kept_with_sources
 from spikecore.backends.event.delivery import arrivals, room, send_row
 from spikecore.backends.event.drawn import draw_inputs
 from spikecore.backends.event.kernels import (
@@ -163,6 +164,7 @@ def _wake(net: Net, st: State, fast: Fast, t: int) -> None:
             wait(net, fast, p, own, st.buffer, t)
 
 
+@kept_with_sources
 @njit(cache=True)
 def run(
     net: Net,

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from spikecore.backends.event.caching import kept_with_sources
 from spikecore.backends.event.tables import BLOCK, C, L, M, Net, P, R, State
 
 __all__ = ["DIVERGED", "DONE", "FLUSH", "GROW", "OUTPUT_FULL", "RUNAWAY", "WAKE", "run"]
@@ -601,6 +602,7 @@ def _wake(net: Net, st: State, t: int) -> None:
             _watch(net, st, n, t)
 
 
+@kept_with_sources
 @njit(cache=True)
 def run(
     net: Net,
