@@ -13,12 +13,37 @@ from spikecore.errors import (
 )
 from spikecore.events import Spikes
 from spikecore.inputs import Input, Poisson, PoissonCounts, Train
+from spikecore.modulation import Modulation
 from spikecore.network import Network, Population, Probe, Projection
 from spikecore.plasticity import PairSTDP
-from spikecore.quantities import Hz, MOhm, Quantity, ms, mV, nA, nF, pA, pF, second, us
+from spikecore.quantities import (
+    Hz,
+    MOhm,
+    Quantity,
+    mM,
+    ms,
+    mV,
+    nA,
+    nF,
+    pA,
+    pF,
+    second,
+    uM,
+    us,
+)
 from spikecore.results import Comparison, Result, Trace
 from spikecore.simulate import Simulation, run, run_batch
-from spikecore.units import LIF, AdaptiveThreshold, Alpha, Delta, Exponential, LinearUnit
+from spikecore.units import (
+    LIF,
+    AdaptiveThreshold,
+    Alpha,
+    AstroLIF,
+    Astrocyte,
+    Delta,
+    Exponential,
+    LinearUnit,
+    SlowTrace,
+)
 from spikecore.wiring import AllToAll, Normal, OneToOne, Pairs, RandomPairs, RandomTotal, Uniform
 
 __version__ = "0.1.0"
@@ -28,6 +53,8 @@ __all__ = [
     "AdaptiveThreshold",
     "AllToAll",
     "Alpha",
+    "AstroLIF",
+    "Astrocyte",
     "BackendUnavailable",
     "CapabilityRefused",
     "Comparison",
@@ -40,6 +67,7 @@ __all__ = [
     "InvalidInput",
     "LinearUnit",
     "MOhm",
+    "Modulation",
     "Network",
     "Normal",
     "OneToOne",
@@ -55,6 +83,7 @@ __all__ = [
     "RandomTotal",
     "Result",
     "Simulation",
+    "SlowTrace",
     "SpikecoreError",
     "Spikes",
     "StoreBusy",
@@ -63,6 +92,7 @@ __all__ = [
     "Uniform",
     "UnitMismatch",
     "UnknownName",
+    "mM",
     "mV",
     "ms",
     "nA",
@@ -72,5 +102,6 @@ __all__ = [
     "run",
     "run_batch",
     "second",
+    "uM",
     "us",
 ]

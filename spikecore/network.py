@@ -12,6 +12,7 @@ import numpy as np
 
 from spikecore.errors import InvalidInput, UnknownName
 from spikecore.inputs import Input, check_size
+from spikecore.modulation import Modulation
 from spikecore.plasticity import PairSTDP
 from spikecore.quantities import CANONICAL, FloatArray, Quantity, magnitude, ms, require, ticks_of
 from spikecore.units import LinearUnit, Port, Unit
@@ -111,6 +112,8 @@ class Projection:
         Default ``"source->target"``; needed where two projections share both ends.
     rounding : {"refuse", "nearest"}
         What to do with delays between two ticks.
+    modulation : Modulation or tuple of Modulation, optional
+        Lets a slow state act on what is delivered or learnt; at most one of them on each.
 
     Raises
     ------
@@ -129,6 +132,7 @@ class Projection:
     plasticity: PairSTDP | None = None
     name: str = ""
     rounding: str = "refuse"
+    modulation: Modulation | tuple[Modulation, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -147,6 +151,39 @@ class Projection:
             require(delay, delay > 0, f"{self.place}.delay", rule, "ms", fix)
         if self.rounding not in ("refuse", "nearest"):
             raise UnknownName(f"{self.place}.rounding", self.rounding, ("refuse", "nearest"))
+        self._check_modulations()
+
+    def _check_modulations(self) -> None:
+        taken: set[str] = set()
+        for modulation in self.modulations:
+            if not isinstance(modulation, Modulation):
+                raise InvalidInput(
+                    f"{self.place}.modulation",
+                    "must be a Modulation, or a tuple of them",
+                    got=repr(modulation),
+                    fix='write modulation=Modulation(by="astrocytes")',
+                )
+            if self.plasticity is None and modulation.acts_on != "delivery":
+                raise InvalidInput(
+                    f"{self.place}.modulation",
+                    f"of {modulation.acts_on} needs a learning rule",
+                    got="plasticity=None",
+                    fix="give plasticity, or use acts_on='delivery'",
+                )
+            if taken & modulation.covers:
+                raise InvalidInput(
+                    f"{self.place}.modulation",
+                    "may hold one for each of delivery, potentiation and depression",
+                    got=f"two for {', '.join(sorted(taken & modulation.covers))}",
+                    fix="leave one out",
+                )
+            taken |= modulation.covers
+
+    @property
+    def modulations(self) -> tuple[Modulation, ...]:
+        """All its modulations."""
+        given = self.modulation
+        return given if isinstance(given, tuple) else (given,)
 
     @property
     def place(self) -> str:
@@ -310,6 +347,32 @@ class Network:
         if isinstance(p.delay, Quantity):
             delay = ticks_of(p.delay, self.dt, f"{p.place}.delay", minimum=1, rounding=p.rounding)
             self._check_length(p, delay.size if delay.ndim else None, "delay")
+        for modulation in p.modulations:
+            self._check_modulation(p, modulation, source.size, target.size)
+
+    def _check_modulation(self, p: Projection, m: Modulation, n_source: int, n_target: int) -> None:
+        place = f"{p.place}.modulation"
+        actors = self.group(m.by_name, f"{place}.by")
+        if isinstance(actors, Input):
+            raise InvalidInput(
+                f"{place}.by",
+                "must be a population; an input has no states",
+                got=m.by_name,
+                fix="name a population, e.g. one of Astrocyte()",
+            )
+        if not isinstance(m.by, str) and m.by is not actors:
+            raise InvalidInput(
+                f"{place}.by",
+                "refers to a group that is not the one in the network",
+                got=actors.name,
+                fix="use one object, or the name",
+            )
+        if m.state not in actors.linear.states:
+            raise UnknownName(f"{place}.state", m.state, actors.linear.states)
+        dimension = actors.linear.dimensions[actors.linear.states.index(m.state)]
+        pairs = np.asarray(p.wiring.pre).size if isinstance(p.wiring, Pairs) else None
+        entries = {"source": n_source, "target": n_target, "synapse": pairs}[m.per]
+        m.check(place, entries, actors.size, dimension)
 
     @staticmethod
     def _check_length(p: Projection, size: int | None, what: str) -> None:
@@ -491,6 +554,14 @@ def _contents(value: Any) -> tuple[object, ...]:
         return value.name, value.size, value.linear, value.initial
     if isinstance(value, Probe):
         return value.key, value.neurons, value.every
+    if isinstance(value, Modulation):
+        value = replace(value, by=value.by_name, index=_array(value.index))
+    left_out: tuple[str, ...] = ()
     if isinstance(value, Projection):
         value = replace(value, source=value.pre_name, target=value.post_name)
-    return tuple(getattr(value, field.name) for field in fields(value))
+        left_out = () if value.modulations else ("modulation",)  # keeps hashes as they were
+    return tuple(getattr(value, f.name) for f in fields(value) if f.name not in left_out)
+
+
+def _array(given: Any) -> Any:
+    return None if given is None else np.asarray(given, np.int64)

@@ -1,9 +1,10 @@
 """Physical quantities: a number or an array, with its dimension.
 
 Only what a spiking network needs: time, voltage, current, capacitance,
-resistance and rate. Values are kept in one canonical unit per dimension (ms,
-mV, nA, nF, MOhm, Hz), in which ``mV = nA * MOhm`` and ``ms = MOhm * nF``, so no
-factor ever hides in an equation.
+resistance, rate, and for glia concentration. Values are kept in one canonical
+unit per dimension (ms, mV, nA, nF, MOhm, Hz, uM), in which ``mV = nA * MOhm`` and
+``ms = MOhm * nF``, so no factor ever hides in an equation. States without a unit
+(the share of open channels) are plain numbers.
 
 >>> from spikecore import ms, mV
 >>> 10 * ms
@@ -25,6 +26,7 @@ __all__ = [
     "Hz",
     "MOhm",
     "Quantity",
+    "mM",
     "mV",
     "magnitude",
     "ms",
@@ -35,6 +37,7 @@ __all__ = [
     "pF",
     "second",
     "ticks_of",
+    "uM",
     "us",
 ]
 
@@ -47,6 +50,8 @@ CANONICAL = {
     "capacitance": "nF",
     "resistance": "MOhm",
     "rate": "Hz",
+    "concentration": "uM",
+    "number": "one",
 }
 
 GRID_TOLERANCE = 1e-9
@@ -61,7 +66,7 @@ class Quantity:
     value : float or array_like
         Value in the canonical unit of the dimension.
     dimension : str
-        One of ``time, voltage, current, capacitance, resistance, rate``.
+        One of ``time, voltage, current, capacitance, resistance, rate, concentration, number``.
     """
 
     __slots__ = ("dimension", "value")
@@ -160,6 +165,8 @@ nF = Quantity(1.0, "capacitance")
 pF = Quantity(1e-3, "capacitance")
 MOhm = Quantity(1.0, "resistance")
 Hz = Quantity(1.0, "rate")
+uM = Quantity(1.0, "concentration")
+mM = Quantity(1e3, "concentration")
 
 
 def magnitude(
@@ -198,6 +205,8 @@ def magnitude(
         If a value is NaN, infinite or out of range.
     """
     unit = CANONICAL[dimension]
+    if dimension == "number" and isinstance(value, int | float | np.ndarray):
+        value = Quantity(value, "number")
     if not isinstance(value, Quantity):
         raise UnitMismatch(
             place,

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecore.backends.lowering import Lowered, LoweredPopulation, LoweredProjection
+from spikecore.backends.modulated import LoweredModulation
 from spikecore.backends.protocol import Capabilities, Choice, Options
 from spikecore.backends.session import SteppedSession
 from spikecore.errors import InvalidInput
@@ -146,11 +147,12 @@ class _Learning:
         faded: AnyArray = trace * k[np.minimum(t - at, k.size - 1)]
         return faded
 
-    def post(self, t: int) -> None:
+    def post(self, t: int, factor: AnyArray | None) -> None:
         reached = self.fired[(t - self.lag) % len(self.fired), self.p.target]
         if not reached.any():
             return
-        gain = self.a_plus * self.read(self.x, self.x_at, t, self.k_plus)
+        a_plus = self.a_plus if factor is None else self.a_plus * factor
+        gain = a_plus * self.read(self.x, self.x_at, t, self.k_plus)
         if self.rule.dependence == "multiplicative":
             gain = gain / self.high * (self.high - self.w)
         self._change(reached, self.w + gain)
@@ -160,14 +162,15 @@ class _Learning:
             fresh = np.ones_like(self.y)
         self.y[reached], self.y_at[reached] = fresh[reached], t
 
-    def pre(self, t: int, fired: npt.NDArray[np.bool_]) -> None:
+    def pre(self, t: int, fired: npt.NDArray[np.bool_], factor: AnyArray | None) -> None:
         sent = fired[self.source]
         if not sent.any():
             return
         y, y_at = self.y, self.y_at
         if self.rule.coincidence == "ignore":  # the post spike of this very tick does not count
             y, y_at = self.y_old, self.y_at_old
-        loss = self.a_minus * self.read(y, y_at, t, self.k_minus)
+        a_minus = self.a_minus if factor is None else self.a_minus * factor
+        loss = a_minus * self.read(y, y_at, t, self.k_minus)
         if self.rule.dependence == "multiplicative":
             loss = loss / self.high * (self.w - self.low)
         self._change(sent, self.w - loss)
@@ -179,16 +182,23 @@ class _Learning:
             fresh = np.ones_like(self.x)
         self.x[sent], self.x_at[sent] = fresh[sent], t
 
-    def tick(self, t: int, pre: npt.NDArray[np.bool_], post: npt.NDArray[np.bool_]) -> None:
+    def tick(
+        self,
+        t: int,
+        pre: npt.NDArray[np.bool_],
+        post: npt.NDArray[np.bool_],
+        plus: AnyArray | None,
+        minus: AnyArray | None,
+    ) -> None:
         self.fired[t % len(self.fired)] = post
         self.y_old, self.y_at_old = self.y.copy(), self.y_at.copy()
         if self.rule.coincidence == "potentiate":
-            self.pre(t, pre)
+            self.pre(t, pre, minus)
             self.sent = self.w.copy()  # the post spike of this tick comes too late for it
-            self.post(t)
+            self.post(t, plus)
         else:
-            self.post(t)
-            self.pre(t, pre)
+            self.post(t, plus)
+            self.pre(t, pre, minus)
             self.sent = self.w
 
     def _change(self, where: npt.NDArray[np.bool_], value: AnyArray) -> None:
@@ -276,19 +286,30 @@ class ClockedSession(SteppedSession):
                 t,
                 number[p.source_start : p.source_start + p.source_size] > 0,
                 number[p.target_start : p.target_start + p.target_size] > 0,
+                self._factor(p.modulation("potentiation"), t),
+                self._factor(p.modulation("depression"), t),
             )
         sent = np.repeat(np.arange(self.source.size), number[self.source])
         weight = np.empty(sent.size, self.dtype)
         for i, own in enumerate(self._projection_weights):
             mine = self.projection[sent] == i
             values = self.learning[i].sent if i in self.learning else own
-            size = self.lowered.projections[i].size
-            weight[mine] = np.broadcast_to(values, (size,))[self.synapse[sent[mine]]]
+            p = self.lowered.projections[i]
+            factor = self._factor(p.modulation("delivery"), t)
+            values = values if factor is None else values * factor
+            weight[mine] = np.broadcast_to(values, (p.size,))[self.synapse[sent[mine]]]
         where = ((t + self.delay[sent]) % len(self.ring), *self.cell[:, sent])
         np.add.at(self.ring, where, weight)  # one by one, in this order
         np.add.at(self.due, where, 1)
         self.counters["sent"] += sent.size
         self.counters["pending"] += sent.size
+
+    def _factor(self, m: LoweredModulation | None, t: int) -> AnyArray | None:
+        """Return the factor of each synapse at the end of tick t."""
+        if m is None:
+            return None
+        actors = next(n for n in self.neurons if n.p.start == m.start)
+        return m.factors(actors.at(t)[:, m.state])[m.who]
 
     def _read(self, neurons: IndexArray, state: int, t: int) -> npt.NDArray[np.float64]:
         for n in self.neurons:

@@ -16,8 +16,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from spikecore.backends.modulated import LoweredModulation, lower_modulation
 from spikecore.errors import InvalidInput
 from spikecore.inputs import BoundInput
+from spikecore.modulation import Modulation
 from spikecore.network import Network, Population, Projection
 from spikecore.plasticity import PairSTDP
 from spikecore.quantities import Quantity, magnitude, off_grid, require, ticks_of
@@ -97,6 +99,8 @@ class LoweredProjection:
         Ticks. Length 1: the same for all.
     order : ndarray of int64, shape (M,), or None
         Position of each synapse in the user's order; None if it is the same.
+    modulations : tuple of LoweredModulation
+        At most one for each of delivery, potentiation and depression.
     """
 
     name: str
@@ -111,11 +115,21 @@ class LoweredProjection:
     delay: npt.NDArray[np.uint32]
     order: IndexArray | None
     plasticity: PairSTDP | None
+    modulations: tuple[LoweredModulation, ...] = ()
 
     @property
     def size(self) -> int:
         """Number of synapses."""
         return int(self.target.size)
+
+    @property
+    def modulated(self) -> frozenset[str]:
+        """What of it is modulated: delivery, potentiation, depression."""
+        return frozenset().union(*(m.covers for m in self.modulations))
+
+    def modulation(self, of: str) -> LoweredModulation | None:
+        """Return what multiplies ``delivery``, ``potentiation`` or ``depression``, if anything."""
+        return next((m for m in self.modulations if of in m.covers), None)
 
     def in_given_order(self, values: FloatArray) -> FloatArray:
         """Return one value per synapse, from row order to the user's order."""
@@ -358,7 +372,28 @@ def _projection(
         delay=delay if order is None or delay.size == 1 else delay[order],
         order=order,
         plasticity=p.plasticity,
+        modulations=tuple(
+            _modulation(m, (n_source, n_target), (pre, post), order, populations)
+            for m in p.modulations
+        ),
     )
+
+
+def _modulation(
+    m: Modulation,
+    sizes: tuple[int, int],
+    ends: tuple[IndexArray, IndexArray],
+    order: IndexArray | None,
+    populations: dict[str, LoweredPopulation],
+) -> LoweredModulation:
+    actors = populations[m.by_name]
+    side = {"source": 0, "target": 1}.get(m.per)
+    entries = ends[0].size if side is None else sizes[side]
+    who = m.numbers(entries, actors.size)
+    who = who if side is None else who[ends[side]]
+    state = actors.unit.states.index(m.state)
+    offset = np.broadcast_to(actors.offset[:, state], (actors.size,))
+    return lower_modulation(m, actors.start, state, who if order is None else who[order], offset)
 
 
 def _row_order(

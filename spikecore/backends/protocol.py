@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from spikecore.backends.lowering import Lowered
+from spikecore.backends.lowering import Lowered, LoweredProjection
 from spikecore.errors import UnknownName
 from spikecore.events import Spikes
 from spikecore.progress import OnProgress
@@ -21,6 +21,9 @@ IndexArray = npt.NDArray[np.int64]
 
 LONG_RUN_SECONDS = 20
 """Runs on a slow backend that should take longer get a note."""
+
+
+EVERY_MODULATION = frozenset({"delivery", "potentiation", "depression"})
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ class Capabilities:
         Whether sessions can be saved and restored with spikes in flight.
     pieces : bool
         Whether a run can go on after it has ended.
+    modulation : frozenset of str
+        What a slow state may act on: delivery, potentiation, depression.
     departs : mapping of str to str
         Where it departs from what the others promise: topic, and the reason. Such
         differences are no refusals; the conformance suite lists them.
@@ -91,6 +96,7 @@ class Capabilities:
     max_delay_ticks: int
     checkpoint: bool
     pieces: bool = True
+    modulation: frozenset[str] = frozenset()
     departs: Mapping[str, str] = field(default_factory=dict)
     tick_cost: tuple[float, float] = (0.0, 0.0)
 
@@ -104,6 +110,7 @@ class Capabilities:
             plasticity=frozenset({"PairSTDP"}),
             max_delay_ticks=2**24,
             checkpoint=True,
+            modulation=EVERY_MODULATION,
             tick_cost=tick_cost,
         )
 
@@ -138,18 +145,23 @@ class Capabilities:
             if p.unit.step not in self.step_rules:
                 reasons.append(f"population {p.name!r}: step rule {p.unit.step!r} is not supported")
         for c in lowered.projections:
-            largest = np.abs(c.weight).max(initial=0.0)
-            if options.precision == "float32" and largest > np.finfo(np.float32).max:
-                reasons.append(f"projection {c.name!r}: weights exceed the range of float32")
-            if c.plasticity is not None and type(c.plasticity).__name__ not in self.plasticity:
-                reasons.append(
-                    f"projection {c.name!r}: {type(c.plasticity).__name__} is not supported"
-                )
+            reasons += [
+                f"projection {c.name!r}: {reason}" for reason in self._objections(c, options)
+            ]
         if lowered.max_delay > self.max_delay_ticks:
             reasons.append(
                 f"the longest delay is {lowered.max_delay} ticks, the limit {self.max_delay_ticks}"
             )
         return reasons
+
+    def _objections(self, c: LoweredProjection, options: Options) -> Iterator[str]:
+        largest = np.abs(c.weight).max(initial=0.0)
+        if options.precision == "float32" and largest > np.finfo(np.float32).max:
+            yield "weights exceed the range of float32"
+        if c.plasticity is not None and type(c.plasticity).__name__ not in self.plasticity:
+            yield f"{type(c.plasticity).__name__} is not supported"
+        for what in sorted(c.modulated - self.modulation):
+            yield f"modulation of {what} is not supported"
 
 
 class Session(Protocol):

@@ -1,16 +1,20 @@
 """Units: what a population is made of, each described once."""
 
+from spikecore.units.glia import AstroLIF, Astrocyte, SlowTrace
 from spikecore.units.lif import LIF, AdaptiveThreshold, Alpha, Delta, Exponential
 from spikecore.units.linear import LinearUnit, Port, StepRule, Unit
 
 __all__ = [
     "LIF",
     "AdaptiveThreshold",
+    "AstroLIF",
+    "Astrocyte",
     "Alpha",
     "Delta",
     "Exponential",
     "LinearUnit",
     "Port",
+    "SlowTrace",
     "StepRule",
     "Unit",
 ]

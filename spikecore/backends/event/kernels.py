@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from spikecore.backends.event.tables import BLOCK, C, L, Net, P, R, State
+from spikecore.backends.event.tables import BLOCK, C, L, M, Net, P, R, State
 
 __all__ = ["DIVERGED", "DONE", "FLUSH", "GROW", "OUTPUT_FULL", "RUNAWAY", "WAKE", "run"]
 
@@ -46,7 +46,11 @@ L_VALUES, L_PLUS, L_PLUS_LAST = int(L.VALUES_0), int(L.PLUS_0), int(L.PLUS_LAST)
 L_MINUS, L_MINUS_LAST, L_PRE = int(L.MINUS_0), int(L.MINUS_LAST), int(L.PRE_0)
 L_N_PRE, L_POST, L_N_POST = int(L.N_PRE), int(L.POST_0), int(L.N_POST)
 L_HISTORY, L_HISTORY_0, L_MAX_LAG = int(L.HISTORY), int(L.HISTORY_0), int(L.MAX_LAG)
-AT, UNTIL, HIT = 0, 1, 2  # State.clock
+L_PLUS_FACTOR, L_MINUS_FACTOR = int(L.PLUS_FACTOR), int(L.MINUS_FACTOR)
+C_FACTOR, P_PAST, P_PAST_0, P_PAST_X = int(C.FACTOR), int(P.PAST), int(P.PAST_0), int(P.PAST_X_0)
+M_START, M_STATE, M_WHO, M_VALUES = int(M.START), int(M.STATE), int(M.WHO_0), int(M.VALUES_0)
+M_BASE, M_THRESHOLD, M_CACHE = int(M.BASE_0), int(M.THRESHOLD_0), int(M.CACHE_0)
+AT, UNTIL, HIT, N_PAST = 0, 1, 2, 3  # State.clock
 TOUCHED, ACTIVE, SPIKES, MANY = 0, 1, 2, 3  # State.lists
 COUNT, HEAD, TAIL = 0, 1, 2  # State.slot
 POTENTIATE, IGNORE = 1, 2  # L.COINCIDENCE
@@ -80,16 +84,18 @@ def _carry(x: Any, s: int, table: Any, base: int, bits: int, gap: int) -> None:
 
 
 @_inner
-def _load(net: Net, st: State, n: int, t: int) -> None:
-    """Put the state of neuron ``n`` in tick ``t`` into the buffer."""
+def _load_from(net: Net, st: State, n: int, x: Any, at: int, last: int, until: int, t: int) -> None:
+    """Put the state of neuron ``n`` in tick ``t`` into the buffer.
+
+    It was committed in tick ``last``, refractory up to ``until``, and lies in ``x`` from ``at`` on.
+    """
     pop = net.node[n, 1]
     s = net.population[pop, P_STATES]
     own = n - net.population[pop, P_START]
     base = net.population[pop, P_KINDS] * own * net.population[pop, P_SIZE]
     for i in range(s):
-        st.buffer[i] = st.x[net.population[pop, P_X] + own * s + i]
-    last = st.clock[n, AT]
-    held = min(t, st.clock[n, UNTIL]) - last
+        st.buffer[i] = x[at + i]
+    held = min(t, until) - last
     if held > 0:
         _carry(
             st.buffer,
@@ -108,6 +114,88 @@ def _load(net: Net, st: State, n: int, t: int) -> None:
         net.population[pop, P_BITS],
         t - last,
     )
+
+
+@_inner
+def _load(net: Net, st: State, n: int, t: int) -> None:
+    """Put the state of neuron ``n`` in tick ``t`` into the buffer."""
+    pop = net.node[n, 1]
+    own = n - net.population[pop, P_START]
+    at = net.population[pop, P_X] + own * net.population[pop, P_STATES]
+    _load_from(net, st, n, st.x, at, st.clock[n, AT], st.clock[n, UNTIL], t)
+
+
+@_inner
+def _factor_of(net: Net, m: int, j: int, x: Any) -> Any:
+    """Return the factor that neuron ``j`` of modulation ``m`` makes of its state ``x``."""
+    gain = net.real[net.modulation[m, M_VALUES]]
+    floor = net.real[net.modulation[m, M_VALUES] + 1]
+    factor = net.real[net.modulation[m, M_BASE] + j]
+    threshold = net.modulation[m, M_THRESHOLD]
+    if threshold < 0:
+        factor += gain * x
+    elif x > net.real[threshold + j]:
+        factor += gain
+    return max(factor, floor)
+
+
+@_inner
+def _factor(net: Net, st: State, m: int, synapse: int, t: int) -> Any:
+    """Return the factor of a synapse at the end of the present tick ``t``."""
+    j = np.int64(net.who[net.modulation[m, M_WHO] + synapse])
+    at = net.modulation[m, M_CACHE] + j
+    if st.factor_at[at] != t:
+        _load(net, st, net.modulation[m, M_START] + j, t)
+        st.factor[at] = _factor_of(net, m, j, st.buffer[net.modulation[m, M_STATE]])
+        st.factor_at[at] = t
+    return st.factor[at]
+
+
+@_inner
+def _past_factor(net: Net, st: State, m: int, synapse: int, t: int) -> Any:
+    """Return the factor of a synapse at the end of tick ``t``, which may be long ago."""
+    j = np.int64(net.who[net.modulation[m, M_WHO] + synapse])
+    n = net.modulation[m, M_START] + j
+    pop = net.node[n, 1]
+    own = (n - net.population[pop, P_START]) * net.population[pop, P_PAST]
+    first = net.population[pop, P_PAST_0] + own
+    entry = st.clock[n, N_PAST] - 1
+    while st.past[first + entry, 0] > t:
+        entry -= 1
+    at = net.population[pop, P_PAST_X] + (own + entry) * net.population[pop, P_STATES]
+    _load_from(net, st, n, st.past_x, at, st.past[first + entry, 0], st.past[first + entry, 1], t)
+    return _factor_of(net, m, j, st.buffer[net.modulation[m, M_STATE]])
+
+
+@_inner
+def _keep_past(net: Net, st: State, n: int, s: int) -> None:
+    """Keep the state of neuron ``n`` that has just been committed."""
+    pop = net.node[n, 1]
+    own = (n - net.population[pop, P_START]) * net.population[pop, P_PAST] + st.clock[n, N_PAST]
+    st.past[net.population[pop, P_PAST_0] + own, 0] = st.clock[n, AT]
+    st.past[net.population[pop, P_PAST_0] + own, 1] = st.clock[n, UNTIL]
+    for i in range(s):
+        st.past_x[net.population[pop, P_PAST_X] + own * s + i] = st.buffer[i]
+    st.clock[n, N_PAST] += 1
+    if st.clock[n, N_PAST] == net.population[pop, P_PAST]:
+        st.register[FULL] = 1
+
+
+@_inner
+def _forget_past(net: Net, st: State) -> None:
+    """Keep only the latest committed state: all that it was needed for has been learnt."""
+    for pop in range(net.population.shape[0]):
+        kept, s = net.population[pop, P_PAST], net.population[pop, P_STATES]
+        n = net.population[pop, P_START]
+        while kept > 0 and n < net.node.shape[0] and net.node[n, 1] == pop:
+            own = (n - net.population[pop, P_START]) * kept
+            first, last = net.population[pop, P_PAST_0] + own, st.clock[n, N_PAST] - 1
+            st.past[first, 0], st.past[first, 1] = st.past[first + last, 0], st.past[first + last, 1]
+            x = net.population[pop, P_PAST_X] + own * s
+            for i in range(s):
+                st.past_x[x + i] = st.past_x[x + last * s + i]
+            st.clock[n, N_PAST] = 1
+            n += 1
 
 
 @_inner
@@ -227,6 +315,8 @@ def _update(net: Net, st: State, n: int, t: int) -> int:
         for i in range(s):
             st.x[net.population[pop, P_X] + own * s + i] = x[i]
         st.clock[n, AT] = t
+        if net.population[pop, P_PAST] > 0:
+            _keep_past(net, st, n, s)
     _watch(net, st, n, t)
     return 1 if fires else 0
 
@@ -291,9 +381,14 @@ def _learn(net: Net, st: State, rule: int, i: int, synapse: int, until: int, t: 
     first = end
     while first > begin and st.history_tick[first - 1] + lag > st.pre[i, 1]:
         first -= 1
+    amplitude, plus_factor = a_plus, net.rule[rule, L_PLUS_FACTOR]
     for e in range(first, end):
         gap = min(st.history_tick[e] + lag - st.pre[i, 0], net.rule[rule, L_PLUS_LAST])
-        gain = a_plus * (st.pre_trace[i] * net.real[net.rule[rule, L_PLUS] + gap])
+        if plus_factor >= 0:
+            amplitude = a_plus * _past_factor(
+                net, st, plus_factor, synapse, st.history_tick[e] + lag
+            )
+        gain = amplitude * (st.pre_trace[i] * net.real[net.rule[rule, L_PLUS] + gap])
         if net.rule[rule, L_MULTIPLICATIVE]:
             gain = gain / high * (high - w)
         w += gain
@@ -307,6 +402,8 @@ def _learn(net: Net, st: State, rule: int, i: int, synapse: int, until: int, t: 
         if end > begin:
             gap = min(t - (st.history_tick[end - 1] + lag), net.rule[rule, L_MINUS_LAST])
             y = st.history_trace[end - 1] * net.real[net.rule[rule, L_MINUS] + gap]
+        if net.rule[rule, L_MINUS_FACTOR] >= 0:
+            a_minus *= _factor(net, st, net.rule[rule, L_MINUS_FACTOR], synapse, t)
         loss = a_minus * y
         if net.rule[rule, L_MULTIPLICATIVE]:
             loss = loss / high * (w - low)
@@ -358,6 +455,7 @@ def _flush(net: Net, st: State, t: int) -> None:
                 st.history_tick[e] = st.history_tick[e + keep]
                 st.history_trace[e] = st.history_trace[e + keep]
             st.post[post, 1] -= keep
+    _forget_past(net, st)
 
 
 @_inner
@@ -379,6 +477,8 @@ def _send_row(net: Net, st: State, p: int, own: int, t: int, many: int) -> None:
         )
         cell = (target << net.port_bits[0]) | net.projection[p, C_PORT]
         weight = st.weight[net.projection[p, C_WEIGHT] + net.projection[p, C_WEIGHT_STEP] * synapse]
+        if net.projection[p, C_FACTOR] >= 0:
+            weight *= _factor(net, st, net.projection[p, C_FACTOR], synapse, t)
         for _ in range(many):
             place = st.slot[due, COUNT] & (BLOCK - 1)
             if place == 0:

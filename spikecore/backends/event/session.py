@@ -213,4 +213,7 @@ class EventSession(SteppedSession):
         self._out = np.empty((2, max(65536, 4 * self.state.lists.shape[1])), np.int64)
 
 
-_LEARNING = ("weight", "pre", "post", "history_tick", "history_trace", "register")
+_LEARNING = (
+    *("weight", "pre", "post", "history_tick", "history_trace", "register"),
+    *("clock", "past", "past_x"),
+)

@@ -20,6 +20,7 @@ from spikecore.plasticity import PairSTDP
 
 __all__ = [
     "BLOCK",
+    "M",
     "NEVER",
     "Net",
     "R",
@@ -31,6 +32,9 @@ __all__ = [
 ]
 
 Array = npt.NDArray[Any]
+
+PAST = 256
+"""Committed states kept of a neuron that acts on learning, at most."""
 
 BLOCK = 64
 """Synaptic events per block of the calendar."""
@@ -81,6 +85,9 @@ class P(IntEnum):
     GAIN_0 = 15
     GAIN_HELD_0 = 16
     BOUND_0 = 17
+    PAST = 18  # committed states to be kept, 0 where nobody asks for past ones
+    PAST_0 = 19  # position in State.past
+    PAST_X_0 = 20  # position in State.past_x
 
 
 class C(IntEnum):
@@ -96,6 +103,7 @@ class C(IntEnum):
     DELAY_0 = 7
     DELAY_STEP = 8
     RULE = 9  # or -1
+    FACTOR = 10  # row of Net.modulation that acts on delivery, or -1
 
 
 class L(IntEnum):
@@ -119,6 +127,21 @@ class L(IntEnum):
     HISTORY = 15  # entries kept per target neuron
     HISTORY_0 = 16
     MAX_LAG = 17
+    PLUS_FACTOR = 18  # row of Net.modulation that acts on A_plus, or -1
+    MINUS_FACTOR = 19
+
+
+class M(IntEnum):
+    """Columns of ``Net.modulation``."""
+
+    START = 0  # first neuron that acts
+    STATE = 1
+    WHO_0 = 2  # position in Net.who
+    VALUES_0 = 3  # gain, floor
+    BASE_0 = 4
+    THRESHOLD_0 = 5  # or -1
+    CACHE_0 = 6  # position in State.factor
+    SIZE = 7
 
 
 class Net(NamedTuple):
@@ -130,12 +153,14 @@ class Net(NamedTuple):
     population: Array  # columns P
     projection: Array  # columns C, ordered by source group
     rule: Array  # columns L
+    modulation: Array  # columns M
     into: Array  # rules that learn from spikes of a group as targets
     real: Array  # all real parameters; begins with 1 and the rounding margin
     whole: Array  # refractory periods and reset masks
     row: Array
     target: Array
     delay: Array
+    who: Array  # neuron that acts on each synapse
 
 
 class State(NamedTuple):
@@ -143,7 +168,7 @@ class State(NamedTuple):
 
     register: Array  # entries R
     x: Array  # committed states
-    clock: Array  # (n_neurons, 3): tick of x, last refractory tick, tick of latest arrival
+    clock: Array  # (n_neurons, 4): tick of x, last refractory tick, tick of latest arrival, past
     acc: Array  # arrivals of this tick, per cell
     lists: Array  # (4, ...): touched, active, spikes of this tick, their multiplicity
     buffer: Array  # scratch for one state vector, twice
@@ -158,6 +183,10 @@ class State(NamedTuple):
     post_trace: Array
     history_tick: Array
     history_trace: Array
+    factor: Array  # of each neuron that acts, as it was in the tick of factor_at
+    factor_at: Array
+    past: Array  # (entries, 2): tick and last refractory tick of committed states
+    past_x: Array
 
 
 class _Pool:
@@ -208,6 +237,8 @@ def build_net(lowered: Lowered, dtype: np.dtype[Any]) -> tuple[Net, list[int]]:
         for g in range(len(names))
     ]
     row, target, delay = _Pool(np.int64), _Pool(np.uint32), _Pool(np.uint32)
+    who = _Pool(np.uint32)
+    acting: dict[tuple[int, str], int] = {}
     net = Net(
         port_bits=np.array([max(0, lowered.n_ports - 1).bit_length()], np.int64),
         node=_nodes(lowered, names),
@@ -219,14 +250,18 @@ def build_net(lowered: Lowered, dtype: np.dtype[Any]) -> tuple[Net, list[int]]:
             axis=1,
         ).astype(np.int64),
         population=_table(_population_rows(lowered, real, whole), len(P)),
-        projection=_table(_projection_rows(projections, learning, row, target, delay), len(C)),
-        rule=_table(_rule_rows(projections, learning, real, lowered.dt), len(L)),
+        modulation=_table(_modulation_rows(projections, acting, real, who), len(M)),
+        projection=_table(
+            _projection_rows(projections, learning, acting, (row, target, delay)), len(C)
+        ),
+        rule=_table(_rule_rows(projections, learning, acting, real, lowered.dt), len(L)),
         into=np.array([r for rules in into for r in rules], np.int64),
         real=real.join(),
         whole=whole.join(),
         row=row.join(),
         target=target.join(),
         delay=delay.join(),
+        who=who.join(),
     )
     return net, order
 
@@ -240,9 +275,16 @@ def _nodes(lowered: Lowered, names: list[str]) -> Array:
 
 
 def _population_rows(lowered: Lowered, real: _Pool, whole: _Pool) -> Iterable[tuple[int, ...]]:
-    x0 = 0
+    x0 = past = past_x = 0
+    teachers = {
+        m.start
+        for c in lowered.projections
+        for m in c.modulations
+        if m.covers & {"potentiation", "depression"}
+    }
     for p in lowered.populations:
         s = len(p.unit.states)
+        kept = PAST if p.start in teachers else 0
         yield (
             p.start,
             s,
@@ -262,18 +304,47 @@ def _population_rows(lowered: Lowered, real: _Pool, whole: _Pool) -> Iterable[tu
             real.add(p.port_gain),
             real.add(p.port_gain_held),
             real.add(p.table.bound),
+            kept,
+            past,
+            past_x,
         )
         x0 += p.size * s
+        past += p.size * kept
+        past_x += p.size * kept * s
+
+
+def _modulation_rows(
+    projections: list[LoweredProjection],
+    acting: dict[tuple[int, str], int],
+    real: _Pool,
+    who: _Pool,
+) -> Iterable[tuple[int, ...]]:
+    """Yield the rows; enter in ``acting`` which acts on what of which projection."""
+    number = cache = 0
+    for i, p in enumerate(projections):
+        for m in p.modulations:
+            acting |= {(i, what): number for what in m.covers}
+            yield (
+                m.start,
+                m.state,
+                who.add(m.who),
+                real.add([m.gain, m.floor]),
+                real.add(m.base),
+                -1 if m.threshold is None else real.add(m.threshold),
+                cache,
+                m.size,
+            )
+            number += 1
+            cache += m.size
 
 
 def _projection_rows(
     projections: list[LoweredProjection],
     learning: list[int],
-    row: _Pool,
-    target: _Pool,
-    delay: _Pool,
+    acting: dict[tuple[int, str], int],
+    pools: tuple[_Pool, _Pool, _Pool],
 ) -> Iterable[tuple[int, ...]]:
-    weight0 = 0
+    weight0, (row, target, delay) = 0, pools
     for i, p in enumerate(projections):
         yield (
             p.source_start,
@@ -286,6 +357,7 @@ def _projection_rows(
             delay.add(p.delay),
             int(p.delay.size == p.size),
             learning.index(i) if i in learning else -1,
+            acting.get((i, "delivery"), -1),
         )
         weight0 += p.weight.size
 
@@ -304,7 +376,11 @@ def delay_bytes(lowered: Lowered) -> int:
 
 
 def _rule_rows(
-    projections: list[LoweredProjection], learning: list[int], real: _Pool, dt: float
+    projections: list[LoweredProjection],
+    learning: list[int],
+    acting: dict[tuple[int, str], int],
+    real: _Pool,
+    dt: float,
 ) -> Iterable[tuple[int, ...]]:
     pre0 = post0 = history0 = 0
     for i in learning:
@@ -331,6 +407,8 @@ def _rule_rows(
             history,
             history0,
             lag,
+            acting.get((i, "potentiation"), -1),
+            acting.get((i, "depression"), -1),
         )
         pre0 += p.source_size
         post0 += p.target_size
@@ -349,10 +427,14 @@ def new_state(lowered: Lowered, net: Net, weight: Array, dtype: np.dtype[Any]) -
     slot[:, 0] = 0
     pre, post = np.full((n_pre, 2), NEVER, np.int64), np.full((n_post, 2), NEVER, np.int64)
     pre[:, 1], post[:, 1] = -1, 0
+    clock = np.full((n, 4), -1, np.int64)
+    clock[:, 3] = 1
+    n_factors = int(net.modulation[:, M.SIZE].sum())
+    past, past_x = _first_past(lowered, net, dtype)
     return State(
         register=register,
         x=np.concatenate([np.empty(0, dtype), *initial]),
-        clock=np.full((n, 3), -1, np.int64),
+        clock=clock,
         acc=np.zeros(n << int(net.port_bits[0]), dtype),
         lists=np.zeros((4, 2 * n + 64), np.int64),
         buffer=np.zeros(2 * lowered.n_states, dtype),
@@ -367,7 +449,24 @@ def new_state(lowered: Lowered, net: Net, weight: Array, dtype: np.dtype[Any]) -
         post_trace=np.zeros(n_post, dtype),
         history_tick=np.zeros(n_history, np.int64),
         history_trace=np.zeros(n_history, dtype),
+        factor=np.zeros(n_factors, dtype),
+        factor_at=np.full(n_factors, NEVER, np.int64),
+        past=past,
+        past_x=past_x,
     )
+
+
+def _first_past(lowered: Lowered, net: Net, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+    """Return what is kept of committed states: the initial ones, and room for more."""
+    kept = [int(k) for k in net.population[:, P.PAST]]
+    past = np.full((sum(k * p.size for k, p in zip(kept, lowered.populations, strict=True)), 2), -1)
+    parts = [np.empty(0, dtype)]
+    for k, p in zip(kept, lowered.populations, strict=True):
+        if k:
+            own = np.zeros((p.size, k, len(p.unit.states)), dtype)
+            own[:, 0] = p.initial
+            parts.append(own.ravel())
+    return past, np.concatenate(parts)
 
 
 def grow_calendar(state: State, wanted: int) -> State:
