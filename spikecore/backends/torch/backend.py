@@ -41,7 +41,11 @@ class TorchBackend:
             return everything
         return OnGpu(
             **vars(everything)
-            | {"tick_cost": _GPU_COST, "departs": {"order of sums": _ANOTHER_SUM}}
+            | {
+                "tick_cost": _GPU_COST,
+                "departs": {"order of sums": _ANOTHER_SUM},
+                "modulation": frozenset(),
+            }
         )
 
     def prepare(self, lowered: Lowered, options: Options) -> TorchSession:

@@ -49,28 +49,40 @@ class Learning:
         self.sent = self.x
 
     def tick(
-        self, t: int, weight: torch.Tensor, pre: torch.Tensor, post: torch.Tensor
+        self,
+        t: int,
+        weight: torch.Tensor,
+        fired: tuple[torch.Tensor, torch.Tensor],
+        factors: tuple[torch.Tensor | None, torch.Tensor | None],
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the weights after tick t, and those that its spikes carry."""
+        """Return the weights after tick t, and those that its spikes carry.
+
+        ``fired`` says which sources and which targets have fired, ``factors`` what A_plus and
+        A_minus are multiplied by, if by anything.
+        """
+        (pre, post), (plus, minus) = fired, factors
         slots = len(self.fired)
         self.fired[t % slots] = post
         reached = self.fired[(t - self.lag) % slots, :, self.target].T
         sent = pre[:, self.source]
         before = (self.y, self.y_at)
         if self.rule.coincidence == "potentiate":
-            weight = carried = self._pre(t, weight, sent, before)
-            return self._post(t, weight, reached), carried
-        weight = self._post(t, weight, reached)
+            weight = carried = self._pre(t, weight, sent, before, minus)
+            return self._post(t, weight, reached, plus), carried
+        weight = self._post(t, weight, reached, plus)
         ignore = self.rule.coincidence == "ignore"
-        weight = self._pre(t, weight, sent, before if ignore else (self.y, self.y_at))
+        weight = self._pre(t, weight, sent, before if ignore else (self.y, self.y_at), minus)
         return weight, weight
 
     @staticmethod
     def _read(trace: torch.Tensor, at: torch.Tensor, t: int, window: torch.Tensor) -> torch.Tensor:
         return trace * window[(t - at).clamp(max=len(window) - 1)]
 
-    def _post(self, t: int, weight: torch.Tensor, reached: torch.Tensor) -> torch.Tensor:
-        gain = self.a_plus * self._read(self.x, self.x_at, t, self.k_plus)
+    def _post(
+        self, t: int, weight: torch.Tensor, reached: torch.Tensor, factor: torch.Tensor | None
+    ) -> torch.Tensor:
+        a_plus = self.a_plus if factor is None else self.a_plus * factor
+        gain = a_plus * self._read(self.x, self.x_at, t, self.k_plus)
         if self.rule.dependence == "multiplicative":
             gain = gain / self.high * (self.high - weight)
         fresh = torch.ones_like(self.y)
@@ -86,8 +98,10 @@ class Learning:
         weight: torch.Tensor,
         sent: torch.Tensor,
         post: tuple[torch.Tensor, torch.Tensor],
+        factor: torch.Tensor | None,
     ) -> torch.Tensor:
-        loss = self.a_minus * self._read(*post, t, self.k_minus)
+        a_minus = self.a_minus if factor is None else self.a_minus * factor
+        loss = a_minus * self._read(*post, t, self.k_minus)
         if self.rule.dependence == "multiplicative":
             loss = loss / self.high * (weight - self.low)
         changed = self._bounded(weight - loss)

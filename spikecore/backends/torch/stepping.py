@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 
 from spikecore.backends.lowering import Lowered, LoweredPopulation
+from spikecore.backends.torch.acting import Acting
 from spikecore.backends.torch.layout import cells_of, merge_rows
 from spikecore.backends.torch.learning import Learning
 
@@ -152,6 +153,14 @@ class SteppingEngine:
         everything = np.ones(len(lowered.projections), bool)
         self.rows = merge_rows(lowered, self.cells, device, everything)
         self.length = torch.diff(self.rows.start)
+        starts = [p.start for p in lowered.populations]
+        self.acting = {
+            (i, of): Acting(m, starts.index(m.start), dtype, device)
+            for i, p in enumerate(lowered.projections)
+            for m in p.modulations
+            for of in m.covers
+        }
+        self.modulated = [i for i, of in self.acting if of == "delivery"]
         self.set_weights(weights)
         self.reset()
 
@@ -242,7 +251,9 @@ class SteppingEngine:
             post = number[:, p.target_start : p.target_start + p.target_size] > 0
             where = self.rows.where[i]
             weight = self.weight[:, where]
-            self.weight[:, where], rule.sent = rule.tick(t, weight, pre, post)
+            factors = tuple(self._factor(i, of, t) for of in ("potentiation", "depression"))
+            self.weight[:, where], rule.sent = rule.tick(t, weight, (pre, post), factors)
+        carried = self._carried(t)
         for item in range(self.items):
             source = number[item].nonzero()[:, 0]
             length = self.length[source]
@@ -251,16 +262,29 @@ class SteppingEngine:
             synapse += torch.repeat_interleave(self.rows.start[source] - begin, length)
             times = torch.repeat_interleave(number[item][source], length)
             synapse = torch.repeat_interleave(synapse, times)
-            weight = self.weight[item]
-            if self.learning:
-                weight = weight.clone()
-                for i, rule in self.learning.items():
-                    weight[self.rows.where[i]] = rule.sent[item]
+            weight = carried[item]
             slot = (t + self.rows.delay[synapse].long()) % len(self.ring)
             cell = (slot * self.items + item) * self.cells.number + self.rows.cell[synapse]
             self.ring.view(-1).index_add_(0, cell, weight[synapse])
             one = torch.ones_like(cell, dtype=torch.int32)
             self.due.view(-1).index_add_(0, cell, one)
+
+    def _carried(self, t: int) -> torch.Tensor:
+        """Return the weights that the spikes of tick t carry, shape (items, M)."""
+        if not self.learning and not self.modulated:
+            return self.weight
+        weight = self.weight.clone()
+        for i, rule in self.learning.items():
+            weight[:, self.rows.where[i]] = rule.sent
+        for i in self.modulated:
+            where, factor = self.rows.where[i], self._factor(i, "delivery", t)
+            weight[:, where] = weight[:, where] * factor
+        return weight
+
+    def _factor(self, projection: int, of: str, t: int) -> torch.Tensor | None:
+        """Return what multiplies each synapse at the end of tick t, shape (items, M)."""
+        m = self.acting.get((projection, of))
+        return None if m is None else m.factor(self.neurons[m.population].at(t))
 
     def _read(self, neurons: IndexArray, state: int, t: int) -> torch.Tensor:
         for n in self.neurons:
