@@ -15,7 +15,15 @@ from spikecore.events import Spikes
 from spikecore.progress import OnProgress
 from spikecore.results import Result, Status
 
-__all__ = ["Backend", "Capabilities", "Choice", "Options", "Session", "checked_options"]
+__all__ = [
+    "EVERY_MODULATION",
+    "Backend",
+    "Capabilities",
+    "Choice",
+    "Options",
+    "Session",
+    "checked_options",
+]
 
 IndexArray = npt.NDArray[np.int64]
 

@@ -9,7 +9,7 @@ from spikecore.backends.brian2.quiet import brian2
 from spikecore.backends.brian2.session import Brian2Session, RuntimeSession
 from spikecore.backends.brian2.standalone import StandaloneSession
 from spikecore.backends.lowering import Lowered
-from spikecore.backends.protocol import Capabilities, Choice, Options
+from spikecore.backends.protocol import EVERY_MODULATION, Capabilities, Choice, Options
 from spikecore.errors import BackendUnavailable
 
 __all__ = ["Brian2Backend"]
@@ -47,6 +47,7 @@ class Brian2Backend:
             max_delay_ticks=MAX_DELAY_TICKS,
             checkpoint=not one_piece,
             pieces=not one_piece,
+            modulation=frozenset() if one_piece else EVERY_MODULATION,
             tick_cost=(0.0, 0.0) if one_piece else _TICK_COST,
             departs={"order of sums": _SUMS, "ties": _TIES, "set_weights": _WEIGHTS},
         )

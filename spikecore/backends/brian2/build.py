@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spikecore.backends.brian2.acting import FACTORS, Acting
 from spikecore.backends.brian2.equations import Model, model_of
 from spikecore.backends.brian2.learning import LONG_AGO, learning_code, synapse_variables
 from spikecore.backends.brian2.quiet import brian2
@@ -60,6 +61,16 @@ class Built:
         for number, projection in enumerate(lowered.projections):
             if projection.size:
                 self._projection(number, projection, weights[number])
+        self.acting = Acting(
+            lowered,
+            self.groups | self.generators,
+            {name: model.states for name, model in self.models.items()},
+            weights,
+            self.synapses,
+            self.clock,
+            SPIKES,
+        )
+        self.network.add(*self.acting.operations)
 
     def _add(self, thing: Any) -> Any:
         self.network.add(thing)
@@ -145,7 +156,9 @@ class Built:
         source = names[p.source_start]
         ends = (self.groups[source], self.groups[names[p.target_start]])
         repeats = self.repeats.get(source, 1)
-        if p.plasticity is None:
+        if p.modulations:
+            self._modulated(number, p, ends, weights)
+        elif p.plasticity is None:
             self._fixed(number, p, ends, weights, repeats)
         else:
             self._plastic(number, p, ends, weights, repeats)
@@ -218,6 +231,41 @@ class Built:
         for path in ("arrive", *again):
             self._schedule(synapses, path, 1, p.delay - 1)
         self._schedule(synapses, "post_late", post_order, p.delay + lag - 1)
+        self.synapses[number] = self._add(synapses)
+
+    def _modulated(
+        self,
+        number: int,
+        p: LoweredProjection,
+        ends: tuple[Any, Any],
+        weights: npt.NDArray[Any],
+    ) -> None:
+        """Make synapses that only learn: Acting delivers what they send."""
+        if p.plasticity is None:
+            return
+        factors = {name: p.modulation(of) is not None for of, name in FACTORS.items()}
+        code = learning_code(
+            p.plasticity,
+            self.lowered.dt,
+            1,
+            ("f_plus" if factors["f_plus"] else "", "f_minus" if factors["f_minus"] else ""),
+        )
+        synapses = brian2.Synapses(
+            *ends,
+            "\n".join([synapse_variables((1,)), *(f"{n} : 1" for n, used in factors.items() if used)]),
+            on_pre={"pre_now": code.pre},
+            on_post={"post_now": code.post},
+            dtype=self.dtype,
+            clock=self.clock,
+            name=f"projection{number}",
+        )
+        synapses.connect(i=p.source, j=p.target.astype(np.int64))
+        synapses.w1 = weights
+        for at in ("xt1", "yt1", "zt1"):
+            setattr(synapses, at, LONG_AGO)
+        lag = p.delay if p.plasticity.post_delay == "dendritic" else np.zeros_like(p.delay)
+        self._schedule(synapses, "pre_now", 0, np.zeros_like(p.delay))
+        self._schedule(synapses, "post_now", 5 if code.pre_first else -1, lag)
         self.synapses[number] = self._add(synapses)
 
     def _schedule(

@@ -35,8 +35,12 @@ def synapse_variables(copies: tuple[int, ...] = (1, 2)) -> str:
     )
 
 
-def learning_code(rule: PairSTDP, dt: float, copy: int) -> LearningCode:
+def learning_code(
+    rule: PairSTDP, dt: float, copy: int, factors: tuple[str, str] = ("", "")
+) -> LearningCode:
     """Write the rule for one copy of the synapse, for ticks of ``dt`` ms.
+
+    ``factors`` name the variables that multiply A_plus and A_minus, if any.
 
     w is the weight, x and y are the traces of pre and post with the ticks of their last
     change, z is y as it was before this tick.
@@ -47,13 +51,17 @@ def learning_code(rule: PairSTDP, dt: float, copy: int) -> LearningCode:
         _Window(tau, dt, int((table > 0).sum()), rule.window == "table2048")
         for tau, table in ((tau_plus, tables[0]), (tau_minus, tables[1]))
     )
-    (a_plus, a_minus), (low, high) = rule.amplitudes, rule.bounds
+    low, high = rule.bounds
+    a_plus, a_minus = (
+        (f"{a!r}*{factor}" if factor else repr(a)) if a else ""
+        for a, factor in zip(rule.amplitudes, factors, strict=True)
+    )
     bounded = f"w = clip(w, {low!r}, {high!r})"
-    gain = f"{a_plus!r}*({plus.read('x', 'xt')})"
-    loss = f"{a_minus!r}*({minus.read('y', 'yt')})"
+    gain = f"{a_plus}*({plus.read('x', 'xt')})"
+    loss = f"{a_minus}*({minus.read('y', 'yt')})"
     if rule.coincidence == "ignore":  # the post spike of this very tick does not count
         now = "int(yt == t_in_timesteps)"
-        before = f"{a_minus!r}*({minus.read('z', 'zt')})"
+        before = f"{a_minus}*({minus.read('z', 'zt')})"
         loss = f"({now}*({before}) + (1 - {now})*({loss}))"
     if rule.dependence == "multiplicative":
         gain = f"({gain})/{high!r}*({high!r} - w)"

@@ -264,7 +264,7 @@ class RuntimeSession(Brian2Session):
         super().set_weights(projection, values)
         synapses = self._built.synapses.get(projection)
         if synapses is not None:
-            for name in ("w1",) if p.plasticity is None else ("w1", "w2"):
+            for name in ("w1",) if p.plasticity is None or p.modulations else ("w1", "w2"):
                 synapses.variables[name].set_value(self._projection_weights[projection])
 
     def _spiked_since(self, tick: int, start: int, size: int) -> bool:
@@ -278,10 +278,12 @@ class RuntimeSession(Brian2Session):
 
     def _state(self) -> dict[str, npt.NDArray[Any]]:
         repeats = np.array(list(self._repeats.values()), np.int64)
-        return checkpoint.flat(self._built) | {"due": self._traffic.due.copy(), "repeats": repeats}
+        under_way = {"due": self._traffic.due.copy(), "repeats": repeats}
+        return checkpoint.flat(self._built) | under_way | self._built.acting.state()
 
     def _load(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         self._repeats = dict(zip(self._repeats, state["repeats"].tolist(), strict=True))
         self._reset()
         checkpoint.restore(self._built, state)
+        self._built.acting.load(state)
         self._traffic.due[:] = state["due"]
