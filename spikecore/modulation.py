@@ -96,9 +96,7 @@ class Modulation:
                 )
         for name, options in (("acts_on", ActsOn), ("per", Per)):
             if getattr(self, name) not in get_args(options):
-                raise UnknownName(
-                    f"Modulation.{name}", str(getattr(self, name)), get_args(options)
-                )
+                raise UnknownName(f"Modulation.{name}", str(getattr(self, name)), get_args(options))
         index = np.asarray(0 if self.index is None else self.index)
         if self.index is not None and (index.ndim != 1 or index.dtype.kind not in "iu"):
             raise InvalidInput(

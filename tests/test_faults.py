@@ -9,6 +9,7 @@ import fault_cases
 import fault_cases_backends
 import fault_cases_camera
 import fault_cases_glia
+import fault_cases_astrocytes
 import fault_cases_hardware
 import fault_cases_motifs
 import fault_cases_motion
@@ -27,6 +28,7 @@ FAULTS = (
     | fault_cases_running.FAULTS
     | fault_cases_backends.FAULTS
     | fault_cases_camera.FAULTS
+    | fault_cases_astrocytes.FAULTS
     | fault_cases_hardware.FAULTS
     | fault_cases_motion.FAULTS
     | fault_cases_motifs.FAULTS

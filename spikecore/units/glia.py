@@ -252,7 +252,7 @@ class AstroLIF:
             | ({trace.states[0]: spread(own)} if own.any() else {}),
             refractory=spread(neuron.refractory),
             currents=(*trace.states, *neuron.currents),
-            parameters=neuron.parameters | trace.parameters | self._own_parameters(),
+            parameters=dict(neuron.parameters) | trace.parameters | self._own_parameters(),
         )
 
     def _own_parameters(self) -> dict[str, Quantity]:

@@ -176,6 +176,8 @@ def _projection_reasons(p: LoweredProjection) -> list[str]:
     reasons, place = [], f"projection {p.name!r}"
     if p.plasticity is not None:
         reasons.append(f"{place}: {type(p.plasticity).__name__}: NIR has no learning rules")
+    if p.modulations:
+        reasons.append(f"{place}: a modulation: NIR's weights do not depend on states")
     if not p.size:
         reasons.append(f"{place}: has no synapses")
     delay = np.broadcast_to(p.delay, (p.size,)).astype(np.int64)

@@ -29,6 +29,10 @@ class _Software(Target):
             yield from self._cells(p)
         for c in lowered.projections:
             yield from (f"projection {c.name!r}: {r}" for r in self._wires(c, lowered))
+            yield from (
+                f"projection {c.name!r}: modulation of {what} is not supported"
+                for what in sorted(c.modulated)
+            )
             if c.plasticity is not None:
                 yield from (f"projection {c.name!r}: {r}" for r in self._rule(c, lowered))
 

@@ -252,7 +252,9 @@ class Built:
         )
         synapses = brian2.Synapses(
             *ends,
-            "\n".join([synapse_variables((1,)), *(f"{n} : 1" for n, used in factors.items() if used)]),
+            "\n".join(
+                [synapse_variables((1,)), *(f"{n} : 1" for n, used in factors.items() if used)]
+            ),
             on_pre={"pre_now": code.pre},
             on_post={"post_now": code.post},
             dtype=self.dtype,

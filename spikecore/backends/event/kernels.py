@@ -190,7 +190,10 @@ def _forget_past(net: Net, st: State) -> None:
         while kept > 0 and n < net.node.shape[0] and net.node[n, 1] == pop:
             own = (n - net.population[pop, P_START]) * kept
             first, last = net.population[pop, P_PAST_0] + own, st.clock[n, N_PAST] - 1
-            st.past[first, 0], st.past[first, 1] = st.past[first + last, 0], st.past[first + last, 1]
+            st.past[first, 0], st.past[first, 1] = (
+                st.past[first + last, 0],
+                st.past[first + last, 1],
+            )
             x = net.population[pop, P_PAST_X] + own * s
             for i in range(s):
                 st.past_x[x + i] = st.past_x[x + last * s + i]
@@ -357,6 +360,24 @@ def _remember(net: Net, st: State, n: int, t: int) -> None:
 
 
 @_inner
+def _a_plus(net: Net, st: State, rule: int, synapse: int, t: int) -> Any:
+    """Return A_plus of a synapse at the end of tick ``t``, now or earlier."""
+    a, m = net.real[net.rule[rule, L_VALUES]], net.rule[rule, L_PLUS_FACTOR]
+    if m >= 0:
+        a *= _past_factor(net, st, m, synapse, t)
+    return a
+
+
+@_inner
+def _a_minus(net: Net, st: State, rule: int, synapse: int, t: int) -> Any:
+    """Return A_minus of a synapse at the end of the present tick ``t``."""
+    a, m = net.real[net.rule[rule, L_VALUES] + 1], net.rule[rule, L_MINUS_FACTOR]
+    if m >= 0:
+        a *= _factor(net, st, m, synapse, t)
+    return a
+
+
+@_inner
 def _learn(net: Net, st: State, rule: int, i: int, synapse: int, until: int, t: int) -> None:
     """Bring a synapse up to date: post spikes due by ``until``, then a pre spike in ``t``.
 
@@ -367,7 +388,6 @@ def _learn(net: Net, st: State, rule: int, i: int, synapse: int, until: int, t: 
     w_at = net.projection[proj, C_WEIGHT] + synapse
     w = st.weight[w_at]
     values = net.rule[rule, L_VALUES]
-    a_plus, a_minus = net.real[values], net.real[values + 1]
     low, high = net.real[values + 2], net.real[values + 3]
     lag = np.int64(0)
     if net.rule[rule, L_DENDRITIC]:
@@ -381,14 +401,10 @@ def _learn(net: Net, st: State, rule: int, i: int, synapse: int, until: int, t: 
     first = end
     while first > begin and st.history_tick[first - 1] + lag > st.pre[i, 1]:
         first -= 1
-    amplitude, plus_factor = a_plus, net.rule[rule, L_PLUS_FACTOR]
     for e in range(first, end):
         gap = min(st.history_tick[e] + lag - st.pre[i, 0], net.rule[rule, L_PLUS_LAST])
-        if plus_factor >= 0:
-            amplitude = a_plus * _past_factor(
-                net, st, plus_factor, synapse, st.history_tick[e] + lag
-            )
-        gain = amplitude * (st.pre_trace[i] * net.real[net.rule[rule, L_PLUS] + gap])
+        a_plus = _a_plus(net, st, rule, synapse, st.history_tick[e] + lag)
+        gain = a_plus * (st.pre_trace[i] * net.real[net.rule[rule, L_PLUS] + gap])
         if net.rule[rule, L_MULTIPLICATIVE]:
             gain = gain / high * (high - w)
         w += gain
@@ -402,9 +418,7 @@ def _learn(net: Net, st: State, rule: int, i: int, synapse: int, until: int, t: 
         if end > begin:
             gap = min(t - (st.history_tick[end - 1] + lag), net.rule[rule, L_MINUS_LAST])
             y = st.history_trace[end - 1] * net.real[net.rule[rule, L_MINUS] + gap]
-        if net.rule[rule, L_MINUS_FACTOR] >= 0:
-            a_minus *= _factor(net, st, net.rule[rule, L_MINUS_FACTOR], synapse, t)
-        loss = a_minus * y
+        loss = _a_minus(net, st, rule, synapse, t) * y
         if net.rule[rule, L_MULTIPLICATIVE]:
             loss = loss / high * (w - low)
         w -= loss

@@ -20,8 +20,8 @@ from spikecore.plasticity import PairSTDP
 
 __all__ = [
     "BLOCK",
-    "M",
     "NEVER",
+    "M",
     "Net",
     "R",
     "State",

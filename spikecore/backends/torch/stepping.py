@@ -251,7 +251,7 @@ class SteppingEngine:
             post = number[:, p.target_start : p.target_start + p.target_size] > 0
             where = self.rows.where[i]
             weight = self.weight[:, where]
-            factors = tuple(self._factor(i, of, t) for of in ("potentiation", "depression"))
+            factors = (self._factor(i, "potentiation", t), self._factor(i, "depression", t))
             self.weight[:, where], rule.sent = rule.tick(t, weight, (pre, post), factors)
         carried = self._carried(t)
         for item in range(self.items):
