@@ -11,7 +11,10 @@ from spikecore import (
     Astrocyte,
     AstroLIF,
     CapabilityRefused,
+    HeldCurrent,
+    LiRinzel,
     Modulation,
+    OneToOne,
     Pairs,
     PairSTDP,
     Population,
@@ -20,11 +23,13 @@ from spikecore import (
     mM,
     ms,
     nA,
+    run_batch,
     uM,
 )
 from spikecore.backends.lowering import lower
 from spikecore.backends.protocol import Options
 from spikecore.backends.registry import get_backend
+from spikecore.units import Crossing, SteppedUnit
 
 
 def glia(modulation, astrocytes=2, **options):
@@ -39,6 +44,29 @@ def glia(modulation, astrocytes=2, **options):
 def refused_by(backend, **own):
     """Ask a backend that may not be able to start here what it refuses."""
     lowered = lower(glia(Modulation("astro", index=[0, 1, 0])), 0)
+    options = Options(own=own)
+    raise CapabilityRefused(
+        backend, get_backend(backend).capabilities(options).refusals(lowered, options)
+    )
+
+
+def carried(output, source="lr", **options):
+    return network(
+        Population("lr", 3, LiRinzel()),
+        Population("held", 3, HeldCurrent()),
+        Projection(
+            source, "held", OneToOne(), 1 * nA, 1 * ms, port="held", carries=output, **options
+        ),
+    )
+
+
+def stepped(**changes):
+    given = {"name": "x", "states": {"x": ("number", 0.0)}, "derivative": np.negative, "ports": {}}
+    return SteppedUnit(**(given | changes))
+
+
+def lacks_stepped(backend, **own):
+    lowered = lower(network(Population("lr", 1, LiRinzel())), 0)
     options = Options(own=own)
     raise CapabilityRefused(
         backend, get_backend(backend).capabilities(options).refusals(lowered, options)
@@ -87,6 +115,33 @@ FAULTS = {
             Projection("n", "astro", Pairs([0], [0]), 1 * nA, 1 * ms),
         ),
         "an effect on the threshold in uM": lambda: AstroLIF(threshold=1 * mM),
+        "an output that a source does not have": lambda: carried("SIC"),
+        "a continuous output of a neuron": lambda: carried("sic", source="n"),
+        "a continuous output, and a factor on it": lambda: carried(
+            "sic", modulation=Modulation("lr", "C")
+        ),
+        "learning at a stepped unit": lambda: network(
+            Population("lr", 3, LiRinzel()),
+            Projection(
+                "n",
+                "lr",
+                Pairs([0], [0]),
+                1 * uM,
+                1 * ms,
+                plasticity=PairSTDP(w_max=2 * uM, w_min=0 * uM),
+            ),
+        ),
+        "a step between two ticks": lambda: network(Population("lr", 1, LiRinzel(step=2.5 * ms))),
+        "something else as neuron with a held current": lambda: HeldCurrent(Astrocyte()),
+        "an integrator that does not exist": lambda: stepped(integrator="euler"),
+        "half a substep": lambda: stepped(substeps=0.5),
+        "a crossing of a state that does not exist": lambda: stepped(crossing=Crossing("y", 1.0)),
+        "an output called like a state": lambda: stepped(outputs={"x": lambda x: x[0]}),
+        "a stepped unit on brian2": lambda: lacks_stepped("brian2"),
+        "a stepped unit on a GPU": lambda: lacks_stepped("torch", device="cuda"),
+        "copies of a network with stepped units": lambda: run_batch(
+            network(Population("lr", 1, LiRinzel())), 1 * ms, [{}], backend="torch"
+        ),
         "a modulated projection on a GPU": lambda: refused_by("torch", device="cuda"),
         "a modulated projection in brian2's C++ program": lambda: refused_by(
             "brian2", target="cpp_standalone"

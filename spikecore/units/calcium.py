@@ -100,7 +100,8 @@ class LiRinzel:
         )
 
     def _sic(self, x: FloatArray) -> FloatArray:
-        return np.log(np.maximum((x[0] - self.C_th) * 1e3, 1.0))
+        current: FloatArray = np.log(np.maximum((x[0] - self.C_th) * 1e3, 1.0))
+        return current
 
 
 @names_its_parameters

@@ -143,10 +143,9 @@ class SteppedUnit:
 
     @cached_property
     def start(self) -> FloatArray:
-        """Initial values of all states that the network sees, shape (S,)."""
-        x = np.array([value for _, value in self.states.values()])
-        outputs = [float(o(x[:, None])[0]) for o in self.outputs.values()]
-        return np.concatenate([x, *([value, value] for value in outputs)])
+        """Initial values of all states that the network sees, shape (S,); outputs begin at 0."""
+        x = [value for _, value in self.states.values()]
+        return np.array(x + [0.0] * (2 * len(self.outputs)))
 
     def advance(self, x: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
         """Move the states by one step.
@@ -166,8 +165,10 @@ class SteppedUnit:
         before = own.copy()
         h = float(self.step.value) / self.substeps
         for _ in range(self.substeps):
-            own = _rk4(self.derivative, own, h) if self.integrator == "rk4" else _heun(
-                self.derivative, own, h
+            own = (
+                _rk4(self.derivative, own, h)
+                if self.integrator == "rk4"
+                else _heun(self.derivative, own, h)
             )
         fires = np.zeros(own.shape[1], bool)
         if self.crossing is not None:
