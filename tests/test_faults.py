@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import fault_cases
+import fault_cases_astrocytes
 import fault_cases_backends
 import fault_cases_camera
 import fault_cases_glia
-import fault_cases_astrocytes
 import fault_cases_hardware
 import fault_cases_motifs
 import fault_cases_motion
