@@ -228,7 +228,7 @@ def astrocytes(acts_on: ActsOn) -> Network:
     rng = np.random.default_rng(3)
     rule = PairSTDP(w_min=0 * mV, w_max=8 * mV, A_plus=0.1, A_minus=0.1)
     acts = Modulation("astro", gain=2.0, acts_on=acts_on, index=np.arange(8) % 3)
-    learns = {"plasticity": rule} if acts_on != "delivery" else {}
+    learns = None if acts_on == "delivery" else rule
     return Network(
         [
             Input("in", 6, Train(np.sort(rng.integers(0, 90, 90)) * ms, rng.integers(0, 6, 90))),
@@ -241,8 +241,7 @@ def astrocytes(acts_on: ActsOn) -> Network:
                 RandomPairs(0.7),
                 5 * mV,
                 Uniform(1 * ms, 9 * ms),
-                "exc",
-                **learns,
+                plasticity=learns,
                 modulation=acts,
             ),
             Probe("n", "v"),
