@@ -41,7 +41,10 @@ from spikecore.units import (
     AstroLIF,
     Delta,
     Exponential,
+    GChI,
+    HeldCurrent,
     LinearUnit,
+    LiRinzel,
     SlowTrace,
 )
 from spikecore.wiring import AllToAll, Normal, OneToOne, Pairs, RandomPairs, RandomTotal, Uniform
@@ -62,9 +65,12 @@ __all__ = [
     "EventStream",
     "Exponential",
     "FileRefused",
+    "GChI",
+    "HeldCurrent",
     "Hz",
     "Input",
     "InvalidInput",
+    "LiRinzel",
     "LinearUnit",
     "MOhm",
     "Modulation",

@@ -15,7 +15,7 @@ from spikecore.inputs import Input, check_size
 from spikecore.modulation import Modulation
 from spikecore.plasticity import PairSTDP
 from spikecore.quantities import CANONICAL, FloatArray, Quantity, magnitude, ms, require, ticks_of
-from spikecore.units import LinearUnit, Port, Unit
+from spikecore.units import LinearUnit, Port, SteppedUnit, Unit
 from spikecore.wiring import Normal, Pairs, Uniform, Wiring
 
 __all__ = ["Network", "Population", "Probe", "Projection"]
@@ -86,6 +86,12 @@ class Population:
         """The description of the unit that backends consume."""
         return self.unit.linear
 
+    @property
+    def stepped(self) -> SteppedUnit | None:
+        """The description of a unit that is no linear system; None for all others."""
+        found: SteppedUnit | None = getattr(self.unit, "stepped", None)
+        return found
+
 
 @dataclass(frozen=True, eq=False)
 class Projection:
@@ -114,6 +120,9 @@ class Projection:
         What to do with delays between two ticks.
     modulation : Modulation or tuple of Modulation, optional
         Lets a slow state act on what is delivered or learnt; at most one of them on each.
+    carries : str
+        Name of a continuous output of a stepped source, e.g. ``"sic"``: at each of its steps the
+        change of the output, times the weight, is sent. Default: spikes.
 
     Raises
     ------
@@ -133,6 +142,7 @@ class Projection:
     name: str = ""
     rounding: str = "refuse"
     modulation: Modulation | tuple[Modulation, ...] = ()
+    carries: str = ""
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -315,6 +325,9 @@ class Network:
                 self.dt,
                 f"Population {population.name!r}.refractory",
             )
+            if population.stepped is not None:
+                place = f"Population {population.name!r}.step"
+                ticks_of(population.stepped.step, self.dt, place, minimum=1, single=True)
         for probe in self.probes:
             self._check_probe(probe)
         for source in self.inputs:
@@ -347,8 +360,29 @@ class Network:
         if isinstance(p.delay, Quantity):
             delay = ticks_of(p.delay, self.dt, f"{p.place}.delay", minimum=1, rounding=p.rounding)
             self._check_length(p, delay.size if delay.ndim else None, "delay")
+        self._check_stepped(p, source, target)
         for modulation in p.modulations:
             self._check_modulation(p, modulation, source.size, target.size)
+
+    def _check_stepped(self, p: Projection, source: Any, target: Any) -> None:
+        unit = None if isinstance(source, Input) else source.stepped
+        if p.carries and p.carries not in (unit.outputs if unit is not None else ()):
+            raise UnknownName(f"{p.place}.carries", p.carries, unit.outputs if unit else ())
+        if p.carries and p.modulations:
+            raise InvalidInput(
+                f"{p.place}.modulation",
+                "is not possible where a continuous output is carried",
+                got=f"carries={p.carries!r}",
+                fix="leave one of them out",
+            )
+        for group in (target, source) if p.plasticity is not None else ():
+            if isinstance(group, Population) and group.stepped is not None:
+                raise InvalidInput(
+                    f"{p.place}.plasticity",
+                    "is not possible with a stepped unit at either end",
+                    got=group.name,
+                    fix="let it learn between neurons, and a Modulation act on it",
+                )
 
     def _check_modulation(self, p: Projection, m: Modulation, n_source: int, n_target: int) -> None:
         place = f"{p.place}.modulation"
@@ -426,8 +460,9 @@ class Network:
 
     @property
     def groups(self) -> tuple[Input | Population, ...]:
-        """Inputs, then populations: the order in which neurons are numbered."""
-        return (*self.inputs, *self.populations)
+        """Inputs, stepped populations, all others: the order in which neurons are numbered."""
+        stepped = tuple(p for p in self.populations if p.stepped is not None)
+        return (*self.inputs, *stepped, *(p for p in self.populations if p not in stepped))
 
     def group(self, name: str, place: str = "Network") -> Input | Population:
         """Return the group called ``name``.
@@ -559,7 +594,8 @@ def _contents(value: Any) -> tuple[object, ...]:
     left_out: tuple[str, ...] = ()
     if isinstance(value, Projection):
         value = replace(value, source=value.pre_name, target=value.post_name)
-        left_out = () if value.modulations else ("modulation",)  # keeps hashes as they were
+        unused = {"modulation": not value.modulations, "carries": not value.carries}
+        left_out = tuple(name for name, absent in unused.items() if absent)  # as hashes were
     return tuple(getattr(value, f.name) for f in fields(value) if f.name not in left_out)
 
 

@@ -1,96 +1,70 @@
-"""Mistakes with astrocytes; tests/test_faults.py compares the answers with docs/errors.md."""
+"""Mistakes with the memories that have astrocytes: rows of docs/errors.md."""
 
 from __future__ import annotations
 
 import numpy as np
-from fault_cases import network
+from fault_cases import NAN
 
-from spikecore import (
-    LIF,
-    AllToAll,
-    Astrocyte,
-    AstroLIF,
-    CapabilityRefused,
-    Modulation,
-    Pairs,
-    PairSTDP,
-    Population,
-    Projection,
-    SlowTrace,
-    mM,
-    ms,
-    nA,
-    uM,
+from spikecore import ms
+from spikecore.memory import (
+    AstrocyteAssociativeMemory,
+    AstrocyteWorkingMemory,
+    Bitmap,
+    ContentMemory,
+    Text,
+    calcium_response,
 )
-from spikecore.backends.lowering import lower
-from spikecore.backends.protocol import Options
-from spikecore.backends.registry import get_backend
+from spikecore.memory.working import flipped
+from spikecore.memory.working_trial import letter, measure_retention
 
 
-def glia(modulation, astrocytes=2, **options):
-    """Three synapses from two inputs to three neurons, and astrocytes that act on them."""
-    given = {"weight": 0.5 * nA, "delay": 2 * ms, "wiring": Pairs((0, 1, 1), (0, 1, 2))} | options
-    return network(
-        Population("astro", astrocytes, Astrocyte()),
-        Projection("in", "n", modulation=modulation, **given),
-    )
+def sheet(**options):
+    return AstrocyteWorkingMemory(zones=2, **options)
 
 
-def refused_by(backend, **own):
-    """Ask a backend that may not be able to start here what it refuses."""
-    lowered = lower(glia(Modulation("astro", index=[0, 1, 0])), 0)
-    options = Options(own=own)
-    raise CapabilityRefused(
-        backend, get_backend(backend).capabilities(options).refusals(lowered, options)
-    )
+def picture(side=7):
+    return np.ones((side, side), bool)
+
+
+def associative(patterns=((1, -1, 1), (1, 1, -1))):
+    memory = AstrocyteAssociativeMemory(3)
+    memory.store(patterns)
+    return memory
 
 
 FAULTS = {
-    "Glia": {
-        "a factor that is no number": lambda: Modulation("astro", gain=1 * uM),
-        "something that a state cannot act on": lambda: Modulation("astro", acts_on="weights"),
-        "an index that is no list of integers": lambda: Modulation("astro", index=[0.5]),
-        "an astrocyte that does not exist": lambda: glia(Modulation("astro", index=[0, 1, 2])),
-        "more neurons than entries": lambda: glia(Modulation("astro", index=[0, 1])),
-        "two astrocytes for three neurons, and nothing that says which": lambda: glia(
-            Modulation("astro")
+    "Memories with astrocytes": {
+        "a sheet of one zone": lambda: AstrocyteWorkingMemory(zones=1),
+        "a preset of a working memory that does not exist": lambda: sheet(preset="publisht"),
+        "a negative gain": lambda: sheet(gain=-0.5),
+        "NaN as rate of noise": lambda: sheet(noise_rate=NAN),
+        "a picture of another size than the sheet": lambda: sheet().store(picture(8)),
+        "numbers as picture": lambda: sheet().recall(picture() * 1.0),
+        "a share of noise in per cent": lambda: sheet().store(picture(), noise=5),
+        "a cue with a negative share of noise": lambda: flipped(picture(), -0.2, seed=1),
+        "an infinite current": lambda: sheet().present(picture(), 10 * ms, np.inf),
+        "a wait between two steps": lambda: sheet().wait(0.25 * ms),
+        "a pulse of 0 ms": lambda: calcium_response(0 * ms, 100 * ms),
+        "a letter that does not exist": lambda: letter("t"),
+        "a letter for a sheet that is too small": lambda: letter("T", 4),
+        "a retention curve without pictures": lambda: measure_retention(sheet(), {}, (100,)),
+        "a retention curve with delays off the grid": lambda: measure_retention(
+            sheet(), {"a": picture()}, (100, 250)
         ),
-        "one entry for each synapse, without `Pairs`": lambda: glia(
-            Modulation("astro", per="synapse", index=[0]), wiring=AllToAll()
+        "an associative memory that would not fit": lambda: AstrocyteAssociativeMemory(5000),
+        "a mean of patterns that are all on": lambda: AstrocyteAssociativeMemory(9, mean=1.0),
+        "bits instead of signs as patterns": lambda: associative([[0, 1, 1], [1, 1, -1]]),
+        "a pattern of another length": lambda: associative([[1, 1, -1, 1]]),
+        "a pattern that is stored already": lambda: associative().store([1, -1, 1]),
+        "a pattern that is not stored, to forget": lambda: associative().forget([-1, -1, -1]),
+        "a recall from an empty associative memory": lambda: AstrocyteAssociativeMemory(3).recall(
+            [1, 1, 1]
         ),
-        "an input that acts": lambda: glia(Modulation("in")),
-        "an astrocyte that is not in this network": lambda: glia(
-            Modulation(Population("astro", 2, Astrocyte()))
+        "a cue with other values": lambda: associative().recall([1, 2, 1]),
+        "no step at all": lambda: associative().recall([1, 1, 1], steps=0),
+        "a clean-up of text": lambda: ContentMemory(Text(4)).search("ab", clean_up=True),
+        "a clean-up of too large pictures": lambda: ContentMemory(Bitmap(64, 64)).search(
+            np.ones((64, 64), bool), clean_up=True
         ),
-        "a state that astrocytes do not have": lambda: glia(Modulation("astro", state="Ca")),
-        "a threshold without its unit": lambda: glia(
-            Modulation("astro", threshold=0.2, index=[0, 1, 1])
-        ),
-        "a learning rate without learning": lambda: glia(
-            Modulation("astro", acts_on="learning", index=[0, 1, 1])
-        ),
-        "two factors on one thing": lambda: glia(
-            tuple(Modulation("astro", acts_on=what) for what in ("learning", "depression")),
-            plasticity=PairSTDP(),
-        ),
-        "something else as modulation": lambda: glia("astro"),
-        "a time constant of 0": lambda: SlowTrace(tau_A=0 * ms),
-        "a gain from y to A, and no y": lambda: SlowTrace(tau_y=None, kappa=2.0),
-        "a gain that is not finite": lambda: SlowTrace(kappa=np.inf),
-        "something else as trace": lambda: Astrocyte(2000 * ms),
-        "something else as neuron": lambda: AstroLIF(Astrocyte()),
-        "parameters of neuron and astrocyte of different lengths": lambda: AstroLIF(
-            LIF(tau_m=[10, 20] * ms), SlowTrace(tau_A=[1, 2, 3] * ms)
-        ),
-        "a current where a concentration is wanted": lambda: network(
-            Population("astro", 3, Astrocyte()),
-            Projection("n", "astro", Pairs([0], [0]), 1 * nA, 1 * ms),
-        ),
-        "an effect on the threshold in uM": lambda: AstroLIF(threshold=1 * mM),
-        "a modulated projection on a GPU": lambda: refused_by("torch", device="cuda"),
-        "a modulated projection in brian2's C++ program": lambda: refused_by(
-            "brian2", target="cpp_standalone"
-        ),
-        "a modulated projection on a SpiNNaker board": lambda: refused_by("spinnaker"),
-    }
+    },
 }

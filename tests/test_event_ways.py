@@ -18,6 +18,7 @@ from spikecore import (
     Hz,
     Input,
     InvalidInput,
+    LiRinzel,
     Modulation,
     MOhm,
     Network,
@@ -281,3 +282,8 @@ def test_where_a_slow_state_acts_the_general_way_is_taken():
     assert way["why"] == "a slow state acts on the synapses of in->n"
     with pytest.raises(InvalidInput, match="a slow state acts"):
         run(net, 50 * ms, backend="event:delivery=ring")
+
+
+def test_where_a_unit_moves_in_steps_the_general_way_is_taken():
+    net = Network([Population("glia", 1, LiRinzel())])
+    assert run(net, 1000 * ms).provenance["way"]["why"] == "glia moves in steps"

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import fault_cases
+import fault_cases_astrocytes
 import fault_cases_backends
 import fault_cases_camera
 import fault_cases_glia
-import fault_cases_glia_memory
 import fault_cases_hardware
 import fault_cases_motifs
 import fault_cases_motion
@@ -28,7 +28,7 @@ FAULTS = (
     | fault_cases_running.FAULTS
     | fault_cases_backends.FAULTS
     | fault_cases_camera.FAULTS
-    | fault_cases_glia.FAULTS
+    | fault_cases_astrocytes.FAULTS
     | fault_cases_hardware.FAULTS
     | fault_cases_motion.FAULTS
     | fault_cases_motifs.FAULTS
@@ -36,7 +36,7 @@ FAULTS = (
     | fault_cases_pynn.FAULTS
     | fault_cases_nengo.FAULTS
     | fault_cases_nir.FAULTS
-    | fault_cases_glia_memory.FAULTS
+    | fault_cases_glia.FAULTS
 )
 ANSWERS = {
     "Answers of a memory": fault_cases_running.OUTCOMES,

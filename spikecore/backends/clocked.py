@@ -317,6 +317,13 @@ class ClockedSession(SteppedSession):
                 return n.at(t)[None, neurons - n.p.start, state].astype(np.float64)
         raise AssertionError("a probe belongs to a population")
 
+    def _states(self, population: int) -> AnyArray:
+        return self.neurons[population].x
+
+    def _put_states(self, population: int, x: AnyArray) -> None:
+        n = self.neurons[population]
+        n.x, n.last = x, np.full(n.p.size, self.tick - 1)
+
     def weights(self, projection: int) -> npt.NDArray[np.float64]:
         """Return the current weights, in row order."""
         values = super().weights(projection)

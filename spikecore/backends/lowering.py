@@ -26,8 +26,9 @@ from spikecore.quantities import Quantity, magnitude, off_grid, require, ticks_o
 from spikecore.randomness import stream
 from spikecore.units.linear import NEGLIGIBLE, LinearUnit
 from spikecore.units.propagator import PropagatorTable, step_system, tabulate
+from spikecore.units.stepped import SteppedUnit, change_of
 
-__all__ = ["Lowered", "LoweredPopulation", "LoweredProjection", "lower"]
+__all__ = ["Lowered", "LoweredPopulation", "LoweredProjection", "Sweep", "lower"]
 
 IndexArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -162,6 +163,28 @@ class LoweredProbe:
 
 
 @dataclass(frozen=True, eq=False)
+class Sweep:
+    """A stepped population: who moves it, and when.
+
+    Attributes
+    ----------
+    population : int
+        Its number among the populations.
+    unit : SteppedUnit
+    every : int
+        Ticks of a step.
+    carried : tuple of (int, int)
+        For each continuous output that projections carry: first number of the senders that
+        stand for it, and the state that holds its change.
+    """
+
+    population: int
+    unit: SteppedUnit
+    every: int
+    carried: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, eq=False)
 class Lowered:
     """A network on the grid, ready for any backend.
 
@@ -171,6 +194,10 @@ class Lowered:
         Neurons in all (inputs included), largest number of ports and of states.
     groups : dict of str to (int, int)
         First number and size of every group.
+    sweeps : tuple of Sweep
+        The stepped populations.
+    unseen : frozenset of str
+        Groups that are not the user's: senders of continuous outputs.
     """
 
     network: Network
@@ -186,6 +213,8 @@ class Lowered:
     projections: tuple[LoweredProjection, ...]
     probes: tuple[LoweredProbe, ...]
     notes: tuple[str, ...]
+    sweeps: tuple[Sweep, ...] = ()
+    unseen: frozenset[str] = frozenset()
 
     def input_spikes(
         self, start: int, stop: int, without: frozenset[int] = frozenset()
@@ -219,10 +248,14 @@ def lower(network: Network, seed: int) -> Lowered:
     """
     groups: dict[str, tuple[int, int]] = {}
     start = 0
-    for group in network.groups:
-        groups[group.name] = (start, group.size)
-        start += group.size
-    populations = tuple(_population(p, groups[p.name][0], network.dt) for p in network.populations)
+    senders = _senders(network)
+    hidden = [(name, network.group(pop).size) for (pop, _), name in senders.items()]
+    own = [(group.name, group.size) for group in network.groups]
+    for name, size in own[: len(network.inputs)] + hidden + own[len(network.inputs) :]:
+        groups[name] = (start, size)
+        start += size
+    ordered = [g for g in network.groups if isinstance(g, Population)]
+    populations = tuple(_population(p, groups[p.name][0], network.dt) for p in ordered)
     by_name = {p.name: p for p in populations}
     notes: list[str] = []
     made = _projections(network, groups, by_name, seed)
@@ -245,7 +278,37 @@ def lower(network: Network, seed: int) -> Lowered:
         projections=projections,
         probes=_probes(network, by_name),
         notes=tuple(notes),
+        sweeps=_sweeps(network, ordered, groups, senders),
+        unseen=frozenset(senders.values()),
     )
+
+
+def _senders(network: Network) -> dict[tuple[str, str], str]:
+    """Name a group of senders for each continuous output (population, output) that is carried."""
+    return {
+        (p.pre_name, p.carries): f"{p.pre_name}: {p.carries}\n"  # no group of a user has a line end
+        for p in network.projections
+        if p.carries
+    }
+
+
+def _sweeps(
+    network: Network,
+    ordered: list[Population],
+    groups: dict[str, tuple[int, int]],
+    senders: dict[tuple[str, str], str],
+) -> tuple[Sweep, ...]:
+    found = []
+    for i, p in enumerate(ordered):
+        if p.stepped is not None:
+            every = int(ticks_of(p.stepped.step, network.dt, p.name, minimum=1))
+            carried = tuple(
+                (groups[name][0], p.linear.states.index(change_of(output)))
+                for (pop, output), name in senders.items()
+                if pop == p.name
+            )
+            found.append(Sweep(i, p.stepped, every, carried))
+    return tuple(found)
 
 
 def _population(p: Population, start: int, dt: float) -> LoweredPopulation:
@@ -266,6 +329,8 @@ def _population(p: Population, start: int, dt: float) -> LoweredPopulation:
     for name, value in unit.jump.items():
         jump[:, unit.states.index(name)] = value
     initial = np.tile(0.0 - offset, (p.size // k, 1))  # rest, whatever the drive
+    if p.stepped is not None:
+        initial[:] = p.stepped.start
     for name, quantity in p.initial.items():
         i = unit.states.index(name)
         initial[:, i] = np.asarray(quantity.value) - unit.rest[:, i] - offset[:, i]
@@ -351,7 +416,8 @@ def _projection(
     seed: int,
     notes: list[str],
 ) -> LoweredProjection:
-    (s0, n_source), (t0, n_target) = groups[p.pre_name], groups[p.post_name]
+    sender = _senders(network)[p.pre_name, p.carries] if p.carries else p.pre_name
+    (s0, n_source), (t0, n_target) = groups[sender], groups[p.post_name]
     target = populations[p.post_name]
     pre, post = p.wiring.pairs(n_source, n_target, stream(seed, f"{p.name}/wiring"))
     size = pre.size
@@ -375,11 +441,23 @@ def _projection(
         delay=delay if order is None or delay.size == 1 else delay[order],
         order=order,
         plasticity=p.plasticity,
-        modulations=tuple(
+        modulations=_carried(p, populations[p.pre_name], pre if order is None else pre[order])
+        if p.carries
+        else tuple(
             _modulation(m, (n_source, n_target), (pre, post), order, populations)
             for m in p.modulations
         ),
     )
+
+
+def _carried(
+    p: Projection, source: LoweredPopulation, who: IndexArray
+) -> tuple[LoweredModulation, ...]:
+    """Return what makes a spike of a sender carry the change of its output, whatever its sign."""
+    state = source.unit.states.index(change_of(p.carries))
+    change = Modulation(source.name, change_of(p.carries), base=0.0)
+    lowered = lower_modulation(change, source.start, state, who, np.zeros(source.size))
+    return (replace(lowered, floor=-np.inf),)
 
 
 def _modulation(

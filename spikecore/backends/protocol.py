@@ -80,7 +80,7 @@ class Capabilities:
     Attributes
     ----------
     units, step_rules, precisions, plasticity : frozenset of str
-        Names that it accepts.
+        Names that it accepts; of units also "any" (every linear one) and "stepped".
     max_delay_ticks : int
         Longest delay.
     checkpoint : bool
@@ -112,7 +112,7 @@ class Capabilities:
     def everything(cls, tick_cost: tuple[float, float] = (0.0, 0.0)) -> Capabilities:
         """Return the capabilities of a backend that runs all a Network can say."""
         return cls(
-            units=frozenset({"any"}),
+            units=frozenset({"any", "stepped"}),
             step_rules=frozenset({"exact", "spinnaker"}),
             precisions=frozenset({"float64", "float32"}),
             plasticity=frozenset({"PairSTDP"}),
@@ -147,9 +147,14 @@ class Capabilities:
                 f"precision {options.precision!r} is not one of "
                 f"{', '.join(sorted(self.precisions))}"
             )
+        stepped = {lowered.populations[s.population].start for s in lowered.sweeps}
         for p in lowered.populations:
             if "any" not in self.units and p.unit.name not in self.units:
                 reasons.append(f"population {p.name!r}: unit {p.unit.name!r} is not supported")
+            if p.start in stepped and "stepped" not in self.units:
+                reasons.append(
+                    f"population {p.name!r}: stepped unit {p.unit.name!r} is not supported"
+                )
             if p.unit.step not in self.step_rules:
                 reasons.append(f"population {p.name!r}: step rule {p.unit.step!r} is not supported")
         for c in lowered.projections:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikecore.backends.lowering import Lowered, LoweredProbe
+from spikecore.backends.lowering import Lowered, LoweredProbe, Sweep
 from spikecore.backends.protocol import Options
 from spikecore.errors import InvalidInput
 from spikecore.events import Spikes
@@ -53,6 +53,7 @@ class SteppedSession:
         self.dtype = np.dtype(options.precision)
         self._projection_weights = [p.weight.astype(self.dtype) for p in lowered.projections]
         self._unrecorded = {i.input.name for i in lowered.inputs if not i.input.record}
+        self._unrecorded |= lowered.unseen
         self._start()
 
     def _start(self) -> None:
@@ -87,6 +88,14 @@ class SteppedSession:
         """Take over arrays returned by :meth:`_state`."""
         raise NotImplementedError
 
+    def _states(self, population: int) -> npt.NDArray[Any]:
+        """Return the states of a stepped population as they were left, shape (size, S)."""
+        raise NotImplementedError
+
+    def _put_states(self, population: int, x: npt.NDArray[Any]) -> None:
+        """Replace the states of a stepped population before the present tick is run."""
+        raise NotImplementedError
+
     def _draws(self) -> frozenset[int]:
         """Return the numbers of the inputs that the backend draws for itself."""
         return frozenset()
@@ -107,7 +116,10 @@ class SteppedSession:
             while self.tick < to_tick and self.status == "complete":
                 stop = min(to_tick, self.tick + chunk)
                 began, before = time.perf_counter(), self.tick
-                self._run(stop, *self._sources(self.tick, stop))
+                if self.lowered.sweeps:
+                    self._run_swept(stop)
+                else:
+                    self._run(stop, *self._sources(self.tick, stop))
                 spent = time.perf_counter() - began
                 self._wall += spent
                 if on_progress is not None:
@@ -246,6 +258,40 @@ class SteppedSession:
         self._spikes.append((ticks, neurons))
 
     # -- helpers ------------------------------------------------------------------
+
+    def _run_swept(self, stop: int) -> None:
+        """Run to ``stop``, moving the stepped populations at each of their steps."""
+        while self.tick < stop and self.status == "complete":
+            end, sent = stop, [_EMPTY]
+            for sweep in self.lowered.sweeps:
+                done = (self.tick + 1) // sweep.every
+                if done * sweep.every == self.tick + 1:
+                    sent.append(self._sweep(sweep))
+                end = min(end, (done + 1) * sweep.every - 1)
+            if self.status != "complete":
+                return
+            ticks, neurons = self._sources(self.tick, end)
+            own = np.sort(np.concatenate(sent))
+            first = int(np.searchsorted(ticks, self.tick, side="right"))  # own numbers are higher
+            self._run(
+                end,
+                np.insert(ticks, first, np.full(own.size, self.tick)),
+                np.insert(neurons, first, own),
+            )
+
+    def _sweep(self, sweep: Sweep) -> IndexArray:
+        """Move one stepped population by one step; return who sends, by number."""
+        p = self.lowered.populations[sweep.population]
+        # Left before what comes now, and in double precision whatever the run has.
+        x, fires = sweep.unit.advance(self._states(sweep.population).astype(np.float64))
+        finite = np.isfinite(x).all(axis=1)
+        if not finite.all():
+            self.status = "diverged"
+            self.message = f"{p.name}[{np.argmin(finite)}] is not finite in tick {self.tick}"
+            return _EMPTY
+        self._put_states(sweep.population, x.astype(self.dtype))
+        senders = [first + np.flatnonzero(x[:, state]) for first, state in sweep.carried]
+        return np.concatenate([p.start + np.flatnonzero(fires), *senders])
 
     def _sources(self, start: int, stop: int) -> tuple[IndexArray, IndexArray]:
         """Return all source spikes of ticks ``start`` to ``stop - 1``, drawn, given and fed."""

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from spikecore.conformance import networks
+from spikecore.modulation import ActsOn
 from spikecore.network import Network
-from spikecore.quantities import Quantity, ms, mV, nA
+from spikecore.quantities import Quantity, ms, mV, nA, uM
 from spikecore.results import Result
 from spikecore.simulate import Simulation
-from spikecore.units import LIF, AdaptiveThreshold, Alpha, Delta, Exponential
+from spikecore.units import LIF, AdaptiveThreshold, Alpha, AstroLIF, Delta, Exponential, SlowTrace
 from spikecore.wiring import Uniform
 
 __all__ = ["CASES", "Case"]
@@ -98,6 +99,15 @@ _every_refractory = LIF(synapse=Delta(), refractory=np.arange(6) * ms)
 _fine = LIF(synapse=Delta(), refractory=0.3 * ms)
 _adapts = {"adaptation": AdaptiveThreshold(2 * mV, 30 * ms), "i_offset": 8 * nA}
 
+_glia = AstroLIF(
+    LIF(refractory=2 * ms),
+    SlowTrace(80 * ms, 10 * ms, 3.0),
+    current=4 * nA,
+    threshold=1 * mV,
+    own=0.5 * uM,
+)
+_ACTIONS: tuple[ActsOn, ...] = ("delivery", "learning", "depression")
+
 _SYNAPSES: dict[str, Delta | Exponential | Alpha] = {
     "delta": Delta(),
     "exponential": Exponential(5 * ms, 3 * ms),
@@ -175,6 +185,12 @@ CASES: tuple[Case, ...] = (
         Case(f"STDP: {name}", "rule", partial(networks.learning, **convention), _run)
         for name, convention in _CONVENTIONS.items()
     ),
+    Case("neurons with astrocytes", "glia; unit", partial(networks.noisy, _glia, 12 * nA), _run),
+    *(
+        Case(f"astrocytes act on {what}", "glia", partial(networks.astrocytes, what), _run)
+        for what in _ACTIONS
+    ),
+    Case("calcium and slow inward current", "glia; stepped", networks.calcium, _run),
     Case("a state overflows", "ending", networks.overflow, _plain(20 * ms)),
     Case("delay-motif layer", "motifs", networks.motifs, _run),
     Case("CA3 memory, published", "memory", partial(networks.memory, "published"), _plain(90 * ms)),

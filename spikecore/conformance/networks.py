@@ -8,15 +8,30 @@ import numpy as np
 
 from spikecore.inputs import Input, Poisson, PoissonCounts, Train
 from spikecore.memory import CA3Shape, ca3_network
+from spikecore.modulation import ActsOn, Modulation
 from spikecore.motifs import MotifLayer
 from spikecore.network import Network, Population, Probe, Projection
 from spikecore.plasticity import PairSTDP
-from spikecore.quantities import Hz, MOhm, Quantity, ms, mV, nA
-from spikecore.units import LIF, Alpha, Delta, Exponential, LinearUnit, Port, Unit
+from spikecore.quantities import Hz, MOhm, Quantity, ms, mV, nA, uM
+from spikecore.units import (
+    LIF,
+    Alpha,
+    Astrocyte,
+    Delta,
+    Exponential,
+    HeldCurrent,
+    LinearUnit,
+    LiRinzel,
+    Port,
+    SlowTrace,
+    Unit,
+)
 from spikecore.wiring import Normal, OneToOne, Pairs, RandomPairs, RandomTotal, Uniform
 
 __all__ = [
+    "astrocytes",
     "busy",
+    "calcium",
     "counted",
     "different_neurons",
     "feedable",
@@ -203,6 +218,48 @@ def counted() -> Network:
                 Normal(2 * nA, 1 * nA, low=0 * nA),
                 Normal(4 * ms, 3 * ms, low=1 * ms),
             ),
+            Probe("n", "v"),
+        ]
+    )
+
+
+def astrocytes(acts_on: ActsOn) -> Network:
+    """Astrocytes that hear an input, and act on what it sends to neurons or on how that learns."""
+    rng = np.random.default_rng(3)
+    rule = PairSTDP(w_min=0 * mV, w_max=8 * mV, A_plus=0.1, A_minus=0.1)
+    acts = Modulation("astro", gain=2.0, acts_on=acts_on, index=np.arange(8) % 3)
+    learns = None if acts_on == "delivery" else rule
+    return Network(
+        [
+            Input("in", 6, Train(np.sort(rng.integers(0, 90, 90)) * ms, rng.integers(0, 6, 90))),
+            Population("astro", 3, Astrocyte(SlowTrace(60 * ms, 5 * ms, 2.0))),
+            Population("n", 8, LIF(refractory=2 * ms, synapse=Delta())),
+            Projection("in", "astro", RandomPairs(0.5), 0.5 * uM, 2 * ms),
+            Projection(
+                "in",
+                "n",
+                RandomPairs(0.7),
+                5 * mV,
+                Uniform(1 * ms, 9 * ms),
+                plasticity=learns,
+                modulation=acts,
+            ),
+            Probe("n", "v"),
+            Probe("astro", "A"),
+        ]
+    )
+
+
+def calcium() -> Network:
+    """Calcium in astrocytes, whose slow inward current reaches neurons."""
+    return Network(
+        [
+            Input("in", 3, Poisson(150 * Hz)),
+            Population("lr", 3, LiRinzel(step=5 * ms, C=0.21, I=0.9)),
+            Population("n", 3, HeldCurrent(LIF(refractory=2 * ms))),
+            Projection("in", "lr", OneToOne(), 0.1 * uM, 2 * ms),
+            Projection("lr", "n", OneToOne(), 5 * nA, 3 * ms, port="held", carries="sic"),
+            Probe("lr", "C"),
             Probe("n", "v"),
         ]
     )

@@ -20,7 +20,7 @@ from spikecore.quantities import Quantity, magnitude, ms, mV, nA, uM
 from spikecore.units.lif import LIF
 from spikecore.units.linear import LinearUnit, Port
 
-__all__ = ["AstroLIF", "Astrocyte", "SlowTrace"]
+__all__ = ["AstroLIF", "Astrocyte", "HeldCurrent", "SlowTrace"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -257,3 +257,52 @@ class AstroLIF:
 
     def _own_parameters(self) -> dict[str, Quantity]:
         return {"g_a": self.current, "theta_a": self.threshold, "own": self.own}
+
+
+@names_its_parameters
+@dataclass(frozen=True)
+class HeldCurrent:
+    """A LIF neuron with a current that keeps its value until it is changed.
+
+    ``tau_m dv/dt = -(v - v_rest) + R (I + i_held)``. What arrives at the port ``"held"`` (weights
+    in nA) is added to i_held for good; continuous outputs of stepped units arrive there as their
+    changes (``Projection(..., port="held", carries="sic")``).
+
+    Parameters
+    ----------
+    lif : LIF
+        The neuron.
+    """
+
+    lif: LIF = field(default_factory=LIF)
+
+    def __post_init__(self) -> None:
+        _ = self.linear
+
+    @cached_property
+    def linear(self) -> LinearUnit:
+        """The description that backends consume."""
+        if not isinstance(self.lif, LIF):
+            raise UnitMismatch(
+                "HeldCurrent.lif", "must be a LIF", got=repr(self.lif), fix="write lif=LIF(...)"
+            )
+        neuron = self.lif.linear
+        size, old = neuron.b.shape
+        a = np.zeros((size, old + 1, old + 1))
+        a[:, 1:, 1:] = neuron.A
+        a[:, -1, 0] = self.lif.resistance.value / np.asarray(self.lif.tau_m.value)
+
+        def behind(values: FloatArray) -> FloatArray:
+            return np.concatenate([np.zeros((size, 1)), values], axis=1)
+
+        return replace(
+            neuron,
+            name="held_lif",
+            states=("i_held", *neuron.states),
+            dimensions=("current", *neuron.dimensions),
+            A=a,
+            b=behind(neuron.b),
+            rest=behind(neuron.rest),
+            ports=dict(neuron.ports) | {"held": Port("i_held", "current")},
+            h=np.concatenate([[0.0], neuron.h]),
+        )

@@ -57,6 +57,8 @@ def _not_covered(lowered: Lowered) -> str:
     acted_on = next((p.name for p in lowered.projections if p.modulations), None)
     if acted_on is not None:
         return f"a slow state acts on the synapses of {acted_on}"
+    if lowered.sweeps:
+        return f"{lowered.populations[lowered.sweeps[0].population].name} moves in steps"
     _, cells = cell_layout(lowered)
     bits = (cells - 1).bit_length() + lowered.max_delay.bit_length()
     if bits > PACKED_BITS:

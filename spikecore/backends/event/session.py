@@ -14,6 +14,7 @@ from spikecore.backends.event.choice import CHOICES, Way, choose_way
 from spikecore.backends.event.tables import (
     C,
     L,
+    P,
     R,
     State,
     build_net,
@@ -194,6 +195,28 @@ class EventSession(SteppedSession):
             if start <= neuron < start + size:
                 return f"{name}[{neuron - start}] is not finite in tick {self.tick}"
         raise AssertionError("every neuron belongs to a group")
+
+    def _own_states(self, population: int) -> npt.NDArray[Any]:
+        p = self.lowered.populations[population]
+        at, s = int(self.net.population[population, P.X_0]), len(p.unit.states)
+        return self.state.x[at : at + p.size * s].reshape(p.size, s)
+
+    def _states(self, population: int) -> npt.NDArray[Any]:
+        return self._own_states(population)
+
+    def _put_states(self, population: int, x: npt.NDArray[Any]) -> None:
+        p, row = self.lowered.populations[population], self.net.population[population]
+        self._own_states(population)[:] = x
+        clock = self.state.clock[p.start : p.start + p.size]
+        clock[:, 0] = self.tick - 1
+        if row[P.PAST]:  # it acts on learning, which may ask for this moment later
+            entry = np.arange(p.size) * row[P.PAST] + clock[:, 3]
+            self.state.past[row[P.PAST_0] + entry] = (self.tick, -1)
+            past_x = self.state.past_x[row[P.PAST_X_0] :]
+            past_x[: p.size * row[P.PAST] * x.shape[1]].reshape(-1, x.shape[1])[entry] = x
+            clock[:, 3] += 1
+            if clock[:, 3].max() == row[P.PAST]:
+                self._order(kernels.FLUSH, self.state)
 
     def weights(self, projection: int) -> npt.NDArray[np.float64]:
         """Return the current weights, in row order: post spikes so far included."""

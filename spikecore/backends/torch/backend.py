@@ -14,7 +14,7 @@ from spikecore.backends.lowering import Lowered
 from spikecore.backends.protocol import Capabilities, Choice, Options
 from spikecore.backends.torch.batch import run_copies
 from spikecore.backends.torch.session import TorchSession
-from spikecore.errors import BackendUnavailable
+from spikecore.errors import BackendUnavailable, CapabilityRefused
 from spikecore.progress import OnProgress
 from spikecore.results import Result
 
@@ -45,6 +45,7 @@ class TorchBackend:
                 "tick_cost": _GPU_COST,
                 "departs": {"order of sums": _ANOTHER_SUM},
                 "modulation": frozenset(),
+                "units": frozenset({"any"}),
             }
         )
 
@@ -75,7 +76,13 @@ class TorchBackend:
         ------
         BackendUnavailable, InvalidInput
             As for :meth:`prepare`.
+        CapabilityRefused
+            If a unit is stepped: copies that run together move tick by tick.
         """
+        if lowered.sweeps:
+            names = (lowered.populations[s.population].name for s in lowered.sweeps)
+            reasons = [f"population {n!r}: stepped units do not run as copies" for n in names]
+            raise CapabilityRefused(self.name, reasons)
         need_device(options.own["device"])
         return run_copies(lowered, options, feeds, ticks, on_progress)
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from spikecore.backends.lowering import Lowered
 from spikecore.backends.protocol import Options
 from spikecore.backends.session import SteppedSession
 from spikecore.backends.torch.engines import Engine, make_engine
 from spikecore.backends.torch.ledger import Ledger
-from spikecore.backends.torch.stepping import Block
+from spikecore.backends.torch.stepping import Block, SteppingEngine
 from spikecore.results import Result
 
 __all__ = ["TorchSession", "run_again"]
@@ -56,6 +57,19 @@ class TorchSession(SteppedSession):
         end = self.take(self.engine.run(start, stop, [(ticks, neurons)]), stop, ticks, neurons)
         if end < stop:
             run_again(self.engine, start, end, [(ticks, neurons)])
+
+    def _neurons(self, population: int) -> Any:
+        assert isinstance(self.engine, SteppingEngine)  # no other takes stepped units
+        return self.engine.neurons[population]
+
+    def _states(self, population: int) -> npt.NDArray[Any]:
+        x: npt.NDArray[Any] = self._neurons(population).x[self.item].numpy()
+        return x
+
+    def _put_states(self, population: int, x: npt.NDArray[Any]) -> None:
+        n = self._neurons(population)
+        n.x[self.item] = torch.from_numpy(x)
+        n.last[self.item] = self.tick - 1
 
     def given(self, start: int, stop: int) -> tuple[IndexArray, IndexArray]:
         """Return the input spikes of ticks ``start`` to ``stop - 1``."""
