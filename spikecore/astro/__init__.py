@@ -8,6 +8,7 @@ from spikecore.need_torch import need_torch
 need_torch()  # before the modules below fail with an error that names no remedy
 
 from spikecore.astro.block import AstroBlock, BlockState  # noqa: E402
+from spikecore.astro.events import EventMemory  # noqa: E402
 from spikecore.astro.language import ByteModel, ModelSizes, generate  # noqa: E402
 from spikecore.astro.memory import Variant  # noqa: E402
 from spikecore.astro.unit import AMSU, AMSUState  # noqa: E402
@@ -18,6 +19,7 @@ __all__ = [
     "AstroBlock",
     "BlockState",
     "ByteModel",
+    "EventMemory",
     "ModelSizes",
     "Variant",
     "generate",

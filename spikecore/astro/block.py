@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from spikecore.astro.unit import AMSU, TAU_M, THRESHOLD, AMSUState, Firing
+from spikecore.astro.checks import check_number
+from spikecore.astro.unit import AMSU, THRESHOLD, AMSUState, Firing
 from spikecore.nn.scan import lif_scan, lif_stream
 from spikecore.nn.surrogates import QGate, Surrogate
 
@@ -51,6 +52,8 @@ class AstroBlock(nn.Module):
         For both halves, as in :class:`AMSU`.
     surrogate : Surrogate, optional
         For both halves.
+    tau_mix : float
+        Membrane time constant of the mixing neurons in ticks, more than 1.
     **unit
         Other arguments of :class:`AMSU`.
 
@@ -70,9 +73,14 @@ class AstroBlock(nn.Module):
         dropout: float = 0.0,
         firing: Firing = "binary",
         surrogate: Surrogate | None = None,
+        tau_mix: float = 1.25,
         **unit: Any,
     ) -> None:
         super().__init__()
+        for name, value in (("features", features), ("taps", taps)):
+            check_number(f"AstroBlock.{name}", value, above=0, whole=True)
+        check_number("AstroBlock.tau_mix", tau_mix, above=1.0)
+        self.tau_mix = tau_mix
         size, hidden = size or features, hidden or 2 * features
         self.taps, self.graded = taps, firing == "graded"
         self.norm, self.norm_mix = nn.RMSNorm(features), nn.RMSNorm(features)
@@ -128,11 +136,11 @@ class AstroBlock(nn.Module):
         return total, padded[ticks:]
 
     def _drive(self, stream: Tensor) -> Tensor:
-        drive: Tensor = self.into(self.norm_mix(stream)) / TAU_M
+        drive: Tensor = self.into(self.norm_mix(stream)) / self.tau_mix
         return drive
 
     def _constants(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        given = (1 - 1 / TAU_M, THRESHOLD, 0.0)
+        given = (1 - 1 / self.tau_mix, THRESHOLD, 0.0)
         size = self.into.out_features
         return tuple(like.new_full((size,), value) for value in given)  # type: ignore[return-value]
 
