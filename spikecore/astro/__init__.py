@@ -11,6 +11,7 @@ from spikecore.astro.block import AstroBlock, BlockState  # noqa: E402
 from spikecore.astro.events import EventMemory  # noqa: E402
 from spikecore.astro.language import ByteModel, ModelSizes, generate  # noqa: E402
 from spikecore.astro.memory import Variant  # noqa: E402
+from spikecore.astro.training import LanguageTraining, Recipe  # noqa: E402
 from spikecore.astro.unit import AMSU, AMSUState  # noqa: E402
 
 __all__ = [
@@ -20,7 +21,9 @@ __all__ = [
     "BlockState",
     "ByteModel",
     "EventMemory",
+    "LanguageTraining",
     "ModelSizes",
+    "Recipe",
     "Variant",
     "generate",
 ]

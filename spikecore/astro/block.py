@@ -142,7 +142,8 @@ class AstroBlock(nn.Module):
     def _constants(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         given = (1 - 1 / self.tau_mix, THRESHOLD, 0.0)
         size = self.into.out_features
-        return tuple(like.new_full((size,), value) for value in given)  # type: ignore[return-value]
+        decay, threshold, reset = (like.new_full((size,), value) for value in given)
+        return decay, threshold, reset
 
     def _note(self, spikes: Tensor, fired: Tensor) -> None:
         if not self.training:

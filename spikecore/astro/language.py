@@ -14,6 +14,7 @@ from spikecore.astro.block import AstroBlock, BlockState
 from spikecore.errors import FileRefused, InvalidInput
 from spikecore.files import read_archive, write_archive
 from spikecore.nn.surrogates import QGate
+from spikecore.progress import OnProgress
 
 __all__ = ["ByteModel", "ModelSizes", "generate"]
 
@@ -55,6 +56,8 @@ class ByteModel(nn.Module):
     Parameters
     ----------
     sizes : ModelSizes
+    seed : int, optional
+        Seeds torch, of which weights and dropout are drawn.
 
     Examples
     --------
@@ -65,8 +68,10 @@ class ByteModel(nn.Module):
     torch.Size([5, 2, 256])
     """
 
-    def __init__(self, sizes: ModelSizes) -> None:
+    def __init__(self, sizes: ModelSizes, *, seed: int | None = None) -> None:
         super().__init__()
+        if seed is not None:
+            torch.manual_seed(seed)
         self.sizes = sizes
         self.embed = nn.Embedding(BYTES, sizes.features)
         nn.init.normal_(self.embed.weight, std=sizes.features**-0.5)
@@ -154,12 +159,19 @@ class ByteModel(nn.Module):
                 got=str(error).splitlines()[0],
                 fix="use a file that this version wrote",
             ) from error
-        return model.eval()
+        model.eval()
+        return model
 
 
 @torch.no_grad()
 def generate(
-    model: ByteModel, prompt: bytes, length: int, *, seed: int = 0, temperature: float = 0.8
+    model: ByteModel,
+    prompt: bytes,
+    length: int,
+    *,
+    seed: int = 0,
+    temperature: float = 0.8,
+    on: OnProgress = lambda _done: None,
 ) -> bytes:
     """Continue a prompt, byte by byte, with a state of constant size.
 
@@ -174,6 +186,8 @@ def generate(
     seed : int
     temperature : float
         What logits are divided by; 0 takes the likeliest byte.
+    on : callable
+        Called with 1 after each byte.
 
     Returns
     -------
@@ -195,6 +209,7 @@ def generate(
         logits, state = model.stream(given, state)
         out.append(_drawn(logits[-1, 0], temperature, draw))
         given = torch.tensor([[out[-1]]], device=device)
+        on(1)
     return bytes(out)
 
 

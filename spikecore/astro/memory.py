@@ -210,7 +210,7 @@ class _Fading:
 
 
 def _summed(part: Traffic, fading: _Fading, memory: Tensor) -> tuple[Tensor, Tensor]:
-    """Matrix: each write is added."""
+    """Add each write to a matrix."""
     value = part.value * part.gate[..., None]
     before, memory = fading.carried((value * fading.until_end).mT @ part.key, memory)
     scores = (part.query @ part.key.mT) * fading.between
@@ -218,7 +218,7 @@ def _summed(part: Traffic, fading: _Fading, memory: Tensor) -> tuple[Tensor, Ten
 
 
 def _diagonal(part: Traffic, fading: _Fading, memory: Tensor) -> tuple[Tensor, Tensor]:
-    """A trace for each neuron: the same, element by element."""
+    """Do the same element by element: a trace for each neuron."""
     writes = part.gate[..., None] * part.value * part.key
     ends = (writes * fading.until_end).sum(3, keepdim=True)
     before, memory = fading.carried(ends, memory)
@@ -226,7 +226,7 @@ def _diagonal(part: Traffic, fading: _Fading, memory: Tensor) -> tuple[Tensor, T
 
 
 def _corrected(part: Traffic, fading: _Fading, memory: Tensor) -> tuple[Tensor, Tensor]:
-    """Delta rule: what is added in tick j, ``x[j]``, depends on what was added before.
+    """Add corrections: what is added in tick j, ``x[j]``, depends on what was added before.
 
     ``x[j] = w[j] (v[j] - lambda^j H k[j] - sum over l < j of lambda^(j-1-l) (k[l] . k[j]) x[l])``:
     a triangular system for each chunk, solved for all chunks at once with H left open, as

@@ -178,7 +178,7 @@ def sequential_digits(*, rows: bool = False) -> tuple[Trials, Trials]:
         If scikit-learn is not installed.
     """
     try:
-        from sklearn.datasets import load_digits
+        from sklearn.datasets import load_digits  # type: ignore[import-untyped]
     except ImportError as error:
         fix = "pip install scikit-learn"
         raise BackendUnavailable("sequential digits", "need scikit-learn", fix=fix) from error

@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -73,15 +74,15 @@ def parts_of(text: bytes, ticks: int) -> tuple[Tensor, Tensor, Tensor]:
     """
     data = torch.frombuffer(bytearray(text), dtype=torch.uint8) if text else torch.empty(0)
     ends = [0, int(0.85 * len(data)), int(0.9 * len(data)), len(data)]
-    parts = tuple(data[a:b] for a, b in zip(ends, ends[1:], strict=False))
-    if min(len(part) for part in parts) < ticks + 2:
+    first, second, third = (data[a:b] for a, b in pairwise(ends))
+    if min(map(len, (first, second, third))) < ticks + 2:
         raise InvalidInput(
             "text",
             f"must be so long that 5 per cent of it hold a window of {ticks} bytes and two more",
             got=f"{len(data)} bytes",
             fix="give more text, or shorter windows",
         )
-    return parts  # type: ignore[return-value]
+    return first, second, third
 
 
 @torch.no_grad()
@@ -291,7 +292,8 @@ class LanguageTraining:
 
     def test_bits(self) -> float:
         """Return bits a byte on the test part."""
-        return bits_a_byte(self.model, self.test, self.recipe.ticks, bfloat16=self.bfloat16)
+        bits: float = bits_a_byte(self.model, self.test, self.recipe.ticks, bfloat16=self.bfloat16)
+        return bits
 
     def save(self) -> None:
         """Write the checkpoint, if there is one."""

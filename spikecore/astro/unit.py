@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from spikecore.astro.checks import check_activity, check_choice, check_number
 from spikecore.astro.memory import Traffic, Variant, chunked, empty_memory, parallel, recurrent
+from spikecore.errors import InvalidInput
 from spikecore.nn.scan import lif_scan, lif_stream
 from spikecore.nn.surrogates import QGate, Surrogate
 
@@ -119,7 +120,7 @@ class AMSU(nn.Module):
     (torch.Size([50, 1, 16]), tensor([0., 1.], grad_fn=...))
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but two by keyword
         self,
         features: int,
         size: int,
@@ -239,7 +240,8 @@ class AMSU(nn.Module):
         """Return decay factor, threshold and reset of the membranes, each of shape (size,)."""
         size = self.sizes.size
         given = (1 - 1 / self.tau_m, self.threshold, 0.0)
-        return tuple(like.new_full((size,), value) for value in given)  # type: ignore[return-value]
+        decay, threshold, reset = (like.new_full((size,), value) for value in given)
+        return decay, threshold, reset
 
     def _arriving(self, given: Tensor) -> tuple[Tensor, Traffic | None]:
         """Return the drive of the membranes, (T, B, size), and what reaches the memory."""
@@ -300,8 +302,6 @@ def spike_of(given: Tensor, surrogate: Surrogate) -> Tensor:
 def _sizes(variant: Variant, features: int, size: int, heads: int, d_k: int | None) -> _Sizes:
     for name, value in (("features", features), ("size", size), ("heads", heads)):
         check_number(f"AMSU.{name}", value, above=0, whole=True)
-    from spikecore.errors import InvalidInput
-
     if size % heads:
         rule, fix = "must divide size", f"use a divisor of {size}"
         raise InvalidInput("AMSU.heads", rule, got=heads, fix=fix)

@@ -69,7 +69,8 @@ def fused_lif(
     lift : Tensor, shape (T, B, N), optional
     """
     how = _How(surrogate, hard, detach, graded)
-    return _FusedLIF.apply(drive, *constants, refractory, lift, how)
+    out: tuple[Tensor, Tensor] = _FusedLIF.apply(drive, *constants, refractory, lift, how)
+    return out
 
 
 class _How(NamedTuple):

@@ -204,7 +204,7 @@ class _LeakyScan(torch.autograd.Function):
 
 class _LIFScan(torch.autograd.Function):
     @staticmethod
-    def forward(
+    def forward(  # noqa: PLR0913, PLR0917 - torch wants tensors one by one
         ctx: Any,
         drive: Tensor,
         decay: Tensor,
