@@ -128,7 +128,7 @@ def test_the_state_is_as_large_after_a_thousand_bytes_as_after_one():
 
 
 def test_train_then_generate(cli, tmp_path):
-    status, out, err = cli(*TRAIN, "--steps", "20", "--evaluate", "10", "--json")
+    status, out, err = cli(*TRAIN, "--steps", "80", "--evaluate", "40", "--json")
     assert (status, err) == (0, "")
     found = json.loads(out)
     assert found["complete"]

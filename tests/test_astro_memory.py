@@ -147,9 +147,7 @@ def test_driven_by_events_is_the_dense_form(variant, chance, seed):
         if queries[t].any():
             found = events.read(t, np.flatnonzero(queries[t]))
             np.testing.assert_allclose(found, read[0, 0, t].numpy(), rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(
-        events.dense(ticks - 1), memory[0, 0].numpy(), rtol=1e-9, atol=1e-12
-    )
+    np.testing.assert_allclose(events.dense(ticks - 1), memory[0, 0].numpy(), rtol=1e-9, atol=1e-12)
     rows = {Variant.DIAG: 1, Variant.NORMALISED: d_v + 1}.get(variant, d_v)
     reads_by_keys = 2 if variant is Variant.DELTA else 1
     assert events.operations == rows * (reads_by_keys * keys.sum() + queries.sum())
