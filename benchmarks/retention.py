@@ -76,7 +76,7 @@ def digits(draw, steps):
 TASKS = {  # name: (batches, layers, channels, classes, parameters, steps, rate)
     "delayed recall": (recall, one_layer, 10, 8, 3000, 1500, 5e-3),
     "associative recall": (pairs, one_layer, 25, 8, 6000, 1200, 5e-3),
-    "copy": (copies, two_layers, 9, 8, 12_000, 1500, 5e-3),
+    "copy": (copies, two_layers, 9, 8, 12_000, 1200, 5e-3),
     "digits, pixel by pixel": (digits, two_layers, 2, 10, 12_000, 600, 5e-3),
 }
 

@@ -110,13 +110,13 @@ def two_layers(name: str, channels: int, classes: int) -> Callable[[int], nn.Mod
 
     def make(size: int) -> nn.Module:
         if name in ("lif", *ASTRO):
-            width = max(1, size // 4) * 4
+            width, more = 4 * max(1, size // 16), size % 16  # both, to meet a number of parameters
             plain = name == "lif"
             options = {} if plain else {"heads": 4, "tau_a": (4.0, 1024.0), "read_norm": True}
             blocks = [
                 AstroBlock(
                     width,
-                    hidden=width,
+                    hidden=width + more * width // 12,
                     variant="none" if plain else name,
                     taps=1 if plain else 4,
                     surrogate=ATan(),
