@@ -105,7 +105,7 @@ def train(name: str, text: bytes, sizes: ModelSizes, recipe: Recipe, given: Any)
 def against_context(model: nn.Module, device: str) -> list[dict[str, float]]:
     """Return milliseconds and state a byte after contexts of growing length."""
     model.eval()
-    contexts = CONTEXTS if device != "cpu" else CONTEXTS[:4]
+    contexts = CONTEXTS
     draw = torch.Generator().manual_seed(0)
     text = torch.randint(97, 123, (contexts[-1], 1), generator=draw).to(device)
     states, state, done = [], model.start(1) if isinstance(model, ByteModel) else model.start(), 0
@@ -121,7 +121,7 @@ def against_context(model: nn.Module, device: str) -> list[dict[str, float]]:
     spent: list[list[float]] = [[] for _ in contexts]
     peak = [0] * len(contexts)
     byte = text[:1]
-    repeats = 40 if device != "cpu" else 10
+    repeats = 40
     for _ in range(repeats):  # round by round, so that a slow moment meets all contexts
         for i, at in enumerate(states):
             synchronize(device)
@@ -180,6 +180,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--evaluate", type=int, default=200)
     parser.add_argument("--contexts", action="store_true", help="measure time and memory a byte")
+    parser.add_argument("--only", type=Path, help="a model on file: measure that, train nothing")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--no-checkpoint", action="store_true")
     parser.add_argument("--quick", action="store_true", help="small models, few steps")
@@ -214,6 +215,13 @@ def main() -> None:
         save=max(500, given.evaluate),
         seed=given.seed,
     )
+    if given.only:
+        measured = against_context(ByteModel.load(given.only).to(given.device), given.device)
+        data = {"machine": machine(), "model": given.only.name, "stream": measured}
+        path = given.out / f"{given.name}.json"
+        path.write_text(json.dumps(data, indent=1) + "\n")
+        print(json.dumps(measured, indent=1))
+        return
     text = given.text.read_bytes()
     found = machine() | {"torch": torch.__version__}
     if given.device != "cpu":

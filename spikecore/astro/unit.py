@@ -208,7 +208,7 @@ class AMSU(nn.Module):
         return lif_scan(drive, decay, threshold, reset, self.surrogate, lift=lift, graded=graded)
 
     def stream(
-        self, given: Tensor, state: AMSUState, form: Form = "chunked"
+        self, given: Tensor, state: AMSUState, form: Form | None = None
     ) -> tuple[Tensor, AMSUState]:
         """Go on from a state: piece by piece what :meth:`forward` gives at once.
 
@@ -218,6 +218,8 @@ class AMSU(nn.Module):
             T may be 1.
         state : AMSUState
             From :meth:`start` or the piece before.
+        form : {"chunked", "parallel", "recurrent"}, optional
+            Default "recurrent" for a single tick, otherwise "chunked".
 
         Returns
         -------
@@ -225,6 +227,7 @@ class AMSU(nn.Module):
         state : AMSUState
         """
         drive, traffic = self._arriving(given)
+        form = form or ("recurrent" if len(given) == 1 else "chunked")
         lift, memory = None, state.memory
         if traffic is not None:
             lift, memory = self._lift(traffic, memory, form)
