@@ -177,6 +177,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--heads", type=int, default=4)
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--rate", type=float, default=6e-3)
+    parser.add_argument("--noise", type=float, default=0.0, help="share of bytes replaced")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--evaluate", type=int, default=200)
     parser.add_argument("--contexts", action="store_true", help="measure time and memory a byte")
@@ -214,6 +215,7 @@ def main() -> None:
         evaluate=given.evaluate,
         save=max(500, given.evaluate),
         seed=given.seed,
+        noise=given.noise,
     )
     if given.only:
         measured = against_context(ByteModel.load(given.only).to(given.device), given.device)

@@ -84,7 +84,7 @@ class Transformer(nn.Module):
         for block, cache in zip(self.blocks, state, strict=True):
             x, new = block(x, cache)
             after.append(new)
-        return functional.linear(self.norm(x), self.embed.weight), after
+        return functional.linear(self.dropout(self.norm(x)), self.embed.weight), after
 
 
 def count(model) -> int:

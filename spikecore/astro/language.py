@@ -125,7 +125,7 @@ class ByteModel(nn.Module):
         return out
 
     def _logits(self, stream: Tensor) -> Tensor:
-        return nn.functional.linear(self.norm(stream), self.embed.weight)
+        return nn.functional.linear(self.dropout(self.norm(stream)), self.embed.weight)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model in half precision.

@@ -44,6 +44,9 @@ class Recipe:
         Longest gradient.
     evaluate, save : int
         Steps between looks at the validation part, and between checkpoints.
+    noise : float
+        Share of the bytes given (not of those asked for) that are replaced by others of the
+        text: keeps a model from trusting a context too much.
     seed : int
     """
 
@@ -56,6 +59,7 @@ class Recipe:
     clip: float = 1.0
     evaluate: int = 200
     save: int = 200
+    noise: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -65,7 +69,7 @@ class Recipe:
 
 
 def parts_of(text: bytes, ticks: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return training, validation and test part of a text: 85, 5 and 10 per cent, in order.
+    """Return training, validation and test part of a text: 86, 4 and 10 per cent, in order.
 
     Raises
     ------
@@ -73,12 +77,12 @@ def parts_of(text: bytes, ticks: int) -> tuple[Tensor, Tensor, Tensor]:
         If a part is shorter than a window.
     """
     data = torch.frombuffer(bytearray(text), dtype=torch.uint8) if text else torch.empty(0)
-    ends = [0, int(0.85 * len(data)), int(0.9 * len(data)), len(data)]
+    ends = [0, int(0.86 * len(data)), int(0.9 * len(data)), len(data)]
     first, second, third = (data[a:b] for a, b in pairwise(ends))
     if min(map(len, (first, second, third))) < ticks + 2:
         raise InvalidInput(
             "text",
-            f"must be so long that 5 per cent of it hold a window of {ticks} bytes and two more",
+            f"must be so long that 4 per cent of it hold a window of {ticks} bytes and two more",
             got=f"{len(data)} bytes",
             fix="give more text, or shorter windows",
         )
@@ -197,7 +201,8 @@ class LanguageTraining:
             capturable=graph,
             fused=cuda,
         )
-        self._window = torch.zeros(recipe.ticks + 1, recipe.batch, dtype=torch.int64, device=device)
+        shape = (recipe.ticks, recipe.batch)
+        self._given, self._wanted = torch.zeros(2, *shape, dtype=torch.int64, device=device)
         self._loss = torch.zeros((), device=device)
         if resume:
             self._restore()
@@ -234,7 +239,14 @@ class LanguageTraining:
         recipe = self.recipe
         begin = torch.randint(len(self.train) - recipe.ticks, (recipe.batch,), generator=self._draw)
         at = begin[None] + torch.arange(recipe.ticks + 1)[:, None]
-        self._window.copy_(self.train[at.to(self.train.device)])
+        given = at[:-1]
+        if recipe.noise:
+            other = torch.randint(len(self.train), given.shape, generator=self._draw)
+            hit = torch.rand(given.shape, generator=self._draw) < recipe.noise
+            given = torch.where(hit, other, given)
+        device = self.train.device
+        self._given.copy_(self.train[given.to(device)])
+        self._wanted.copy_(self.train[at[1:].to(device)])
         self._set_rate()
         self._replay()
         self.done += 1
@@ -250,10 +262,10 @@ class LanguageTraining:
                 group["lr"] = rate
 
     def _update(self) -> None:
-        device = self._window.device.type
+        device = self._given.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.bfloat16):
-            logits = self.model(self._window[:-1])
-        loss = nn.functional.cross_entropy(logits.float().flatten(0, 1), self._window[1:].flatten())
+            logits = self.model(self._given)
+        loss = nn.functional.cross_entropy(logits.float().flatten(0, 1), self._wanted.flatten())
         self.optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip, foreach=True)
@@ -327,7 +339,7 @@ class LanguageTraining:
                     f"belongs to a training with another {key}",
                     fix="give the options it was started with, or another checkpoint",
                 )
-        device = self._window.device
+        device = self._given.device
 
         def those(kind: str) -> dict[str, Tensor]:
             return {

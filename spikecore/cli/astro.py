@@ -111,7 +111,7 @@ def train_command(
 ) -> int:
     """Train a model on TEXT and write it to OUT (.npz).
 
-    The first 85 per cent of the text train, the next 5 choose the best weights, the last 10
+    The first 86 per cent of the text train, the next 4 choose the best weights, the last 10
     test them.
     """
     need_torch(device)
