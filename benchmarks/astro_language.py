@@ -55,7 +55,9 @@ def train(name: str, text: bytes, sizes: ModelSizes, recipe: Recipe, given: Any)
     """Train a model and return its row of results."""
     torch.manual_seed(recipe.seed)
     model = built(name, sizes)
-    recipe = replace(recipe, rate=RATES.get(name, recipe.rate))
+    usual = RATES.get(name, recipe.rate)
+    rate = given.peer_rate if given.peer_rate and name in RATES else usual
+    recipe = replace(recipe, rate=rate)
     graph = given.graph and not name.startswith("gru")
     checkpoint = given.out / f"astro_language_{name}.checkpoint.npz"
     training = LanguageTraining(
@@ -177,6 +179,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--heads", type=int, default=4)
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--rate", type=float, default=6e-3)
+    parser.add_argument("--peer-rate", type=float, help="of GRU and transformer")
     parser.add_argument("--noise", type=float, default=0.0, help="share of bytes replaced")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--evaluate", type=int, default=200)

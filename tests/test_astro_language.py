@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -141,6 +142,16 @@ def test_train_then_generate(cli, tmp_path):
     assert other[1] != same[0][1]
     status, out, _ = cli("generate", "my.npz", "--bytes", "5", "--json")
     assert json.loads(out)["bytes"] == 5
+
+
+def test_the_model_that_ships_writes_lines_of_a_play(cli):
+    status, out, err = cli("generate", "--prompt", "ROMEO:\n", "--bytes", "300", "--seed", "1")
+    assert (status, err) == (0, "")
+    assert out.startswith("ROMEO:\n")
+    words = re.findall(r"[A-Za-z']+", out.lower())
+    common = {"the", "and", "of", "to", "my", "in", "that", "is", "not", "you", "a", "i", "your"}
+    assert len(words) > 40
+    assert sum(word in common for word in words) > 0.1 * len(words)
 
 
 def test_ctrl_c_keeps_the_checkpoint(cli, tmp_path):

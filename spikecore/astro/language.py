@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -139,14 +140,19 @@ class ByteModel(nn.Module):
         write_archive(path, FORMAT, {"sizes": asdict(self.sizes)}, arrays)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> ByteModel:
-        """Read what :meth:`save` wrote.
+    def load(cls, path: str | os.PathLike[str] | None = None) -> ByteModel:
+        """Read what :meth:`save` wrote; without a path, the model that ships.
+
+        That one (482,200 parameters, graded spikes, the delta rule) was trained on tiny
+        Shakespeare; docs/astro.md says how well it does.
 
         Raises
         ------
         FileRefused
             If the file is missing, damaged, or of another kind.
         """
+        if path is None:
+            path = str(files(__package__).joinpath("models/shakespeare.npz"))
         meta, arrays = read_archive(path, FORMAT)
         try:
             sizes = meta["sizes"]

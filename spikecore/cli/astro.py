@@ -16,6 +16,7 @@ from spikecore.progress import progress_bar
 __all__ = ["command"]
 
 _EXAMPLE = """\b
+spikecore astro generate --prompt 'ROMEO:'
 spikecore astro train book.txt my.npz --checkpoint my.checkpoint.npz
 spikecore astro generate my.npz --prompt 'Once upon' --bytes 400
 """
@@ -29,16 +30,19 @@ def command() -> None:
 
 
 @command.command("generate")
-@click.argument("model", type=_PATH)
+@click.argument("model", type=_PATH, required=False)
 @click.option("--prompt", default="\n", help="What to continue. Default: a new line.")
 @click.option("--bytes", "length", default=400, show_default=True, help="How many to write.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--temperature", default=0.8, show_default=True, help="0: the likeliest byte.")
 @output_options
 def generate_command(
-    model: Path, prompt: str, length: int, seed: int, temperature: float, output: Output
+    model: Path | None, prompt: str, length: int, seed: int, temperature: float, output: Output
 ) -> int:
-    """Continue a prompt with MODEL (.npz), byte by byte, with a state of constant size."""
+    """Continue a prompt with MODEL (.npz), byte by byte, with a state of constant size.
+
+    Without MODEL: with the one that ships, which has read some Shakespeare.
+    """
     need_torch()
     if length < 1:
         raise InvalidInput("--bytes", "must be at least 1", got=length, fix="use 1 or more")
