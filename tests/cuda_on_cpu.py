@@ -30,16 +30,18 @@ static unsigned __float_as_uint(float f) { unsigned u; std::memcpy(&u, &f, 4); r
 """
 _AFTER = """
 #define THREADS for (blockIdx.x = 0; blockIdx.x < size; blockIdx.x++)
-extern "C" void forward_all(int ticks, int size, int neurons, const Pack *drive, const WIDE *decay,
-        const WIDE *threshold, const WIDE *reset, const int *rest, Pack *spikes, WIDE *kept,
-        int *left) {
-    THREADS forward(ticks, size, neurons, drive, decay, threshold, reset, rest, spikes, kept, left);
+extern "C" void forward_all(int ticks, int size, int neurons, const Pack *drive, const Pack *lift,
+        const WIDE *decay, const WIDE *threshold, const WIDE *reset, const int *rest, Pack *spikes,
+        WIDE *kept, int *left, WIDE *last) {
+    THREADS forward(ticks, size, neurons, drive, lift, decay, threshold, reset, rest, spikes, kept,
+                    left, last);
 }
 extern "C" void backward_all(int ticks, int size, int neurons, const Pack *drive, const Pack *grad,
-        const WIDE *decay, const WIDE *threshold, const WIDE *reset, const int *rest,
-        const WIDE *kept, const int *left, Pack *by_drive, WIDE *by_decay) {
-    THREADS backward(ticks, size, neurons, drive, grad, decay, threshold, reset, rest, kept, left,
-                     by_drive, by_decay);
+        const Pack *lift, const WIDE *decay, const WIDE *threshold, const WIDE *reset,
+        const int *rest, const WIDE *kept, const int *left, Pack *by_drive, WIDE *by_decay,
+        Pack *by_lift) {
+    THREADS backward(ticks, size, neurons, drive, grad, lift, decay, threshold, reset, rest, kept,
+                     left, by_drive, by_decay, by_lift);
 }
 extern "C" void leaky_all(int ticks, int size, int neurons, int reverse, const Pack *x,
         const WIDE *decay, Pack *y) {

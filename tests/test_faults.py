@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import fault_cases
+import fault_cases_astro
 import fault_cases_astrocytes
 import fault_cases_backends
 import fault_cases_camera
@@ -33,6 +34,7 @@ FAULTS = (
     | fault_cases_motion.FAULTS
     | fault_cases_motifs.FAULTS
     | fault_cases_nn.FAULTS
+    | fault_cases_astro.FAULTS
     | fault_cases_pynn.FAULTS
     | fault_cases_nengo.FAULTS
     | fault_cases_nir.FAULTS

@@ -13,7 +13,7 @@ from cuda_on_cpu import HAS_COMPILER, Module
 
 from spikecore.nn import fused, scan
 from spikecore.nn.fused import can_fuse
-from spikecore.nn.surrogates import ATan, Boxcar, FastSigmoid, Gaussian
+from spikecore.nn.surrogates import ATan, Boxcar, FastSigmoid, Gaussian, QGate
 
 HAS_GPU = torch.cuda.is_available()
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-5, torch.bfloat16: 2e-2}
@@ -106,6 +106,54 @@ def test_spikes_and_gradients_are_those_of_the_loop(dtype, shape, surrogate, dev
         assert torch.equal(here[0], there[0]), how
         assert_near(here[1], there[1], TOLERANCE[dtype])
         assert_near(here[2], there[2], 10 * TOLERANCE[dtype])
+
+
+def lifted(inputs, lift, device, dtype, surrogate, how):
+    """Return spikes and gradients by drive and by what is added at the threshold."""
+    drive, decay, threshold, reset, grad = inputs
+    mode, detach, rests, graded = how
+    wide = torch.float64 if dtype == torch.float64 else torch.float32
+    constants = [c.to(device=device, dtype=wide) for c in (decay, threshold, reset)]
+    drive, lift = (
+        given.to(device=device, dtype=dtype, copy=True).requires_grad_() for given in (drive, lift)
+    )
+    rest = torch.arange(len(decay), device=device) if rests else None
+    options = {"refractory": rest, "mode": mode, "detach_reset": detach, "graded": graded}
+    spikes = scan.lif_scan(drive, *constants, surrogate, lift=lift, **options)
+    spikes.backward(grad.to(device=device, dtype=dtype))
+    return [t.detach().double().cpu() for t in (spikes, drive.grad, lift.grad)]
+
+
+@everywhere
+@pytest.mark.parametrize("dtype", list(TOLERANCE), ids=str)
+@pytest.mark.parametrize("surrogate", [ATan(), QGate(0.7)], ids=repr)
+def test_lifts_and_graded_spikes_are_those_of_the_loop(dtype, surrogate, device):
+    inputs = given((37, 3, 6), dtype)
+    lift = (0.3 * inputs[4]).to(dtype)
+    wide = torch.float64 if dtype == torch.float64 else torch.float32
+    for how in itertools.product(["hard", "subtract"], *[[False, True]] * 3):
+        here = lifted(inputs, lift, device, dtype, surrogate, how)
+        there = by_loop(lambda how=how: lifted(inputs, lift, "cpu", wide, surrogate, how))
+        assert torch.equal(here[0] != 0, there[0] != 0), how
+        for one, other in zip(here, there, strict=True):
+            assert_near(one, other, TOLERANCE[dtype])
+
+
+@everywhere
+def test_a_stretch_in_pieces_has_the_bits_of_the_whole(device):
+    drive, decay, threshold, reset, _ = given((40, 3, 6), torch.float32)
+    constants = tuple(c.float().to(device) for c in (decay, threshold, reset))
+    drive = drive.to(device)
+    lift = 0.1 * drive.flip(0)
+    whole = scan.lif_scan(drive, *constants, ATan(), lift=lift)
+    membrane, pieces = torch.zeros_like(drive[0]), []
+    for begin, end in ((0, 1), (1, 18), (18, 40)):
+        spikes, membrane = scan.lif_stream(
+            drive[begin:end], constants, membrane, ATan(), lift=lift[begin:end]
+        )
+        pieces.append(spikes)
+    assert torch.equal(torch.cat(pieces), whole)
+    assert 0 < whole.mean() < 1
 
 
 @everywhere

@@ -12,7 +12,7 @@ from torch import Tensor
 from spikecore import LIF, Delta, Exponential, MOhm, ms, mV, nA, nn
 from spikecore.nn.membrane import rise
 
-SURROGATES = [nn.ATan(), nn.FastSigmoid(), nn.Gaussian(), nn.Boxcar()]
+SURROGATES = [nn.ATan(), nn.FastSigmoid(), nn.Gaussian(), nn.Boxcar(), nn.QGate()]
 
 
 class Step(torch.autograd.Function):
@@ -31,7 +31,18 @@ class Step(torch.autograd.Function):
 
 
 def by_autograd(
-    drive, decay, threshold, reset, surrogate, refractory, mode, detach_reset, *, recurrent=()
+    drive,
+    decay,
+    threshold,
+    reset,
+    surrogate,
+    refractory,
+    mode,
+    detach_reset,
+    *,
+    recurrent=(),
+    lift=None,
+    graded=False,
 ):
     """The equations as they stand in docs/training, one tick after another."""
     height = threshold - reset
@@ -46,11 +57,14 @@ def by_autograd(
         h = decay * v + now
         if mode == "hard":
             h = torch.where(rests, v, h)
-        s = Step.apply((h - threshold) / height, surrogate) * (~rests)
+        tested = h if lift is None else h + lift[t]
+        s = Step.apply((tested - threshold) / height, surrogate) * (~rests)
         cut = s.detach() if detach_reset else s
         v = h + cut * (reset - h) if mode == "hard" else h - cut * height
         since = torch.where(s > 0, 0.0, since + 1)
-        spikes.append(s)
+        # a graded spike has a height, and where it begins it jumps to the threshold
+        height_of = s.detach() * tested + threshold * (s - s.detach())
+        spikes.append(height_of if graded else s)
     return torch.stack(spikes)
 
 
@@ -85,6 +99,40 @@ def test_spikes_and_gradients_are_those_of_the_equations(surrogate, refractory, 
     assert 0.05 < ours.mean() < 0.8
     ours_by, theirs_by = (
         torch.autograd.grad((spikes * weight).sum(), (drive, decay)) for spikes in (ours, theirs)
+    )
+    for mine, other in zip(ours_by, theirs_by, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-10, atol=1e-12)
+        assert other.abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("graded", [True, False])
+@pytest.mark.parametrize("detach_reset", [True, False])
+@pytest.mark.parametrize("mode", ["hard", "subtract"])
+@pytest.mark.parametrize("refractory", [True, False])
+def test_lifts_and_graded_spikes_are_those_of_the_equations(refractory, mode, detach_reset, graded):
+    drive, decay, threshold, reset, rests = random_case(4, refractory)
+    lift = (0.8 * drive.detach().flip(0)).requires_grad_()
+    weight = torch.linspace(-1, 1, drive.numel(), dtype=torch.float64).reshape(drive.shape).sin()
+    surrogate = nn.QGate(0.7)
+    ours = nn.lif_scan(
+        *(drive, decay, threshold, reset, surrogate),
+        refractory=rests if refractory else None,
+        lift=lift,
+        mode=mode,
+        detach_reset=detach_reset,
+        graded=graded,
+    )
+    theirs = by_autograd(
+        *(drive, decay, threshold, reset, surrogate, rests, mode, detach_reset),
+        lift=lift,
+        graded=graded,
+    )
+    torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=0)
+    plain = nn.lif_scan(*(drive, decay, threshold, reset, surrogate), mode=mode)
+    assert not torch.equal(ours != 0, plain != 0)
+    ours_by, theirs_by = (
+        torch.autograd.grad((spikes * weight).sum(), (drive, decay, lift))
+        for spikes in (ours, theirs)
     )
     for mine, other in zip(ours_by, theirs_by, strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-10, atol=1e-12)

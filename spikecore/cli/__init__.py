@@ -30,7 +30,7 @@ class _LazyGroup(click.Group):
         return command
 
 
-_COMMANDS = ("backends", "doctor", "export", "memory", "motion", "run")
+_COMMANDS = ("astro", "backends", "doctor", "export", "memory", "motion", "run")
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -11,8 +11,15 @@ from spikecore.nn.annealing import DelayAnnealing  # noqa: E402
 from spikecore.nn.delays import DelayedLinear  # noqa: E402
 from spikecore.nn.export import spikes_to_tensor, tensor_to_train, to_network  # noqa: E402
 from spikecore.nn.neurons import LIF, LeakyIntegrator  # noqa: E402
-from spikecore.nn.scan import leaky_scan, lif_scan  # noqa: E402
-from spikecore.nn.surrogates import ATan, Boxcar, FastSigmoid, Gaussian, Surrogate  # noqa: E402
+from spikecore.nn.scan import leaky_scan, lif_scan, lif_stream  # noqa: E402
+from spikecore.nn.surrogates import (  # noqa: E402
+    ATan,
+    Boxcar,
+    FastSigmoid,
+    Gaussian,
+    QGate,
+    Surrogate,
+)
 
 __all__ = [
     "LIF",
@@ -23,9 +30,11 @@ __all__ = [
     "FastSigmoid",
     "Gaussian",
     "LeakyIntegrator",
+    "QGate",
     "Surrogate",
     "leaky_scan",
     "lif_scan",
+    "lif_stream",
     "spikes_to_tensor",
     "tensor_to_train",
     "to_network",

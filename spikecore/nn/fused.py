@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from spikecore.backends.torch.cuda.nvrtc import Module, module
-from spikecore.nn.surrogates import ATan, Boxcar, FastSigmoid, Gaussian, Surrogate
+from spikecore.nn.surrogates import ATan, Boxcar, FastSigmoid, Gaussian, QGate, Surrogate
 
 __all__ = ["can_fuse", "fused_leaky", "fused_lif"]
 
@@ -36,6 +36,9 @@ _SLOPES: dict[type, Callable[[Any], str]] = {
         f"{1 / (s.sigma * math.sqrt(2 * math.pi))!r} * exp({-0.5 / s.sigma**2!r} * (x) * (x))"
     ),
     Boxcar: lambda s: f"(fabs(x) < {s.width / 2!r} ? {1 / s.width!r} : 0)",
+    QGate: lambda s: (
+        f"(fabs(x) < {1 / s.alpha!r} ? {float(s.alpha)!r} - {float(s.alpha**2)!r} * fabs(x) : 0)"
+    ),
 }
 
 
@@ -51,24 +54,30 @@ def fused_lif(
     refractory: Tensor | None,
     surrogate: Surrogate,
     *,
+    lift: Tensor | None,
     hard: bool,
     detach: bool,
-) -> Tensor:
-    """Return the spikes, as :func:`spikecore.nn.scan.lif_scan` does.
+    graded: bool,
+) -> tuple[Tensor, Tensor]:
+    """Return spikes and the last membrane, as :func:`spikecore.nn.scan.lif_stream` does.
 
     Parameters
     ----------
     drive : Tensor, shape (T, B, N)
     constants : (decay, threshold, reset), each of shape (N,)
     refractory : Tensor, shape (N,), optional
+    lift : Tensor, shape (T, B, N), optional
     """
-    return _FusedLIF.apply(drive, *constants, refractory, _How(surrogate, hard, detach))
+    how = _How(surrogate, hard, detach, graded)
+    out: tuple[Tensor, Tensor] = _FusedLIF.apply(drive, *constants, refractory, lift, how)
+    return out
 
 
 class _How(NamedTuple):
     surrogate: Surrogate
     hard: bool
     detach: bool
+    graded: bool = False
 
 
 def fused_leaky(drive: Tensor, decay: Tensor, *, reverse: bool = False) -> Tensor:
@@ -91,13 +100,14 @@ class _FusedLIF(torch.autograd.Function):
         threshold: Tensor,
         reset: Tensor,
         refractory: Tensor | None,
+        lift: Tensor | None,
         how: _How,
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor]:
         drive = drive.contiguous()
         width, blocks, head = _sizes(drive)
-        by_decay = ctx.needs_input_grad[1]
-        rests = refractory is not None
-        kernels = _kernels(drive.dtype, width, how, rests=rests, by_decay=by_decay)
+        flags = {"RESTS": refractory is not None, "LIFTS": lift is not None}
+        flags["BY_DECAY"] = ctx.needs_input_grad[1]
+        kernels = _kernels(drive.dtype, width, how, flags)
         constants = [_wide(c, drive) for c in (decay, threshold, reset)]
         kind = constants[0].dtype
         chunks = -(-len(drive) // _CHUNK)
@@ -107,26 +117,31 @@ class _FusedLIF(torch.autograd.Function):
             rest = refractory.to(device=drive.device, dtype=torch.int32).contiguous()
             left = torch.empty_like(kept, dtype=torch.int32)
         spikes = torch.empty_like(drive)
-        given = (drive, *constants, rest, spikes, kept, left)
+        last = torch.empty(drive.shape[1:], dtype=kind, device=drive.device)
+        above = drive if lift is None else lift.to(drive.dtype).contiguous()
+        given = (drive, above, *constants, rest, spikes, kept, left, last)
         kernels.launch("forward", (blocks, 1), _THREADS, *head, *given)
-        ctx.save_for_backward(drive, *constants, rest, kept, left)
-        ctx.kernels, ctx.decay_type = kernels, decay.dtype
-        return spikes
+        ctx.save_for_backward(drive, above, *constants, rest, kept, left)
+        ctx.kernels, ctx.decay_type, ctx.lifts = kernels, decay.dtype, lift is not None
+        ctx.mark_non_differentiable(last)
+        return spikes, last
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        drive, decay, threshold, reset, rest, kept, left = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor, _last: Tensor) -> tuple[Tensor | None, ...]:
+        drive, lift, decay, threshold, reset, rest, kept, left = ctx.saved_tensors
         _, blocks, head = _sizes(drive)
         back = torch.empty_like(drive)
         needs = ctx.needs_input_grad[1]
         by_decay = torch.empty(
             drive.shape[1:] if needs else 1, dtype=decay.dtype, device=drive.device
         )
-        given = (drive, grad.contiguous(), decay, threshold, reset, rest, kept, left)
-        ctx.kernels.launch("backward", (blocks, 1), _THREADS, *head, *given, back, by_decay)
+        by_lift = torch.empty_like(drive) if ctx.lifts else back
+        given = (drive, grad.contiguous(), lift, decay, threshold, reset, rest, kept, left)
+        out = (back, by_decay, by_lift)
+        ctx.kernels.launch("backward", (blocks, 1), _THREADS, *head, *given, *out)
         summed = by_decay.sum(0).to(ctx.decay_type) if needs else None
-        return back, summed, *[None] * 4
+        return back, summed, None, None, None, by_lift if ctx.lifts else None, None
 
 
 def _sizes(drive: Tensor) -> tuple[int, int, tuple[np.int32, np.int32, np.int32]]:
@@ -147,12 +162,12 @@ def _kernels(
     dtype: torch.dtype,
     width: int,
     how: _How | None = None,
-    *,
-    rests: bool = False,
-    by_decay: bool = False,
+    flags: dict[str, bool] | None = None,
 ) -> Module:
     real, wide = _NAMES[dtype]
     how = how or _How(Boxcar(), hard=True, detach=True)  # of no account for leaky integration
+    flags = flags or dict.fromkeys(("RESTS", "LIFTS", "BY_DECAY"), False)
+    flags |= {"HARD": how.hard, "DETACH": how.detach, "GRADED": how.graded}
     slope = _SLOPES[type(how.surrogate)](how.surrogate)
     if wide == "float":  # and nothing of it in double precision
         slope = re.sub(r"(\d\.\d+(?:e-?\d+)?)", r"\1f", slope)
@@ -166,10 +181,7 @@ def _kernels(
             f"-DWIDE={wide}",
             f"-DHALF={int(dtype == torch.bfloat16)}",
             f"-DVECTOR={width}",
-            f"-DHARD={int(how.hard)}",
-            f"-DDETACH={int(how.detach)}",
-            f"-DRESTS={int(rests)}",
-            f"-DBY_DECAY={int(by_decay)}",
+            *(f"-D{name}={int(on)}" for name, on in flags.items()),
             f"-DSLOPE(x)=({slope})",
         ),
     )

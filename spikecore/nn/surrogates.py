@@ -17,7 +17,7 @@ from torch import Tensor
 
 from spikecore.errors import InvalidInput
 
-__all__ = ["ATan", "Boxcar", "FastSigmoid", "Gaussian", "Surrogate"]
+__all__ = ["ATan", "Boxcar", "FastSigmoid", "Gaussian", "QGate", "Surrogate"]
 
 
 class Surrogate(Protocol):
@@ -110,6 +110,27 @@ class Boxcar:
     def derivative(self, x: Tensor) -> Tensor:
         """Return what stands for ds/dx."""
         return (x.abs() < self.width / 2).to(x.dtype) / self.width
+
+
+@dataclass(frozen=True)
+class QGate:
+    """A triangle of area 1 around the threshold, ``a - a^2 |x|`` for ``|x| <= 1/a``.
+
+    Attributes
+    ----------
+    alpha : float
+        Height a. Source: the LIF nodes of BrainCog, where x is not divided by
+        threshold - reset: its default of 2 at a threshold of 0.5 is 1 here.
+    """
+
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        _positive("QGate.alpha", self.alpha)
+
+    def derivative(self, x: Tensor) -> Tensor:
+        """Return what stands for ds/dx."""
+        return (self.alpha - self.alpha**2 * x.abs()).clamp(min=0.0)
 
 
 def _positive(place: str, value: float) -> None:

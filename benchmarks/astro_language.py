@@ -1,0 +1,242 @@
+"""A small language model of astrocyte-modulated blocks, a GRU and a transformer, as large each.
+
+Same text, windows, steps, schedule and dropout; of each the weights that did best on a validation
+part are tested, once. Then: time and memory a byte against the length of what was read before.
+
+    python benchmarks/astro_language.py TEXT --quick                              # minutes, a CPU
+    python benchmarks/astro_language.py TEXT --device cuda --bfloat16 --graph     # an NVIDIA GPU
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from language_peers import GRU, Transformer, count, fitted
+from machine import RESULTS, machine
+from torch import nn
+
+from spikecore.astro.language import ByteModel, ModelSizes, generate
+from spikecore.astro.training import LanguageTraining, Recipe
+from spikecore.interrupts import deferred_interrupts
+from spikecore.progress import progress_bar
+
+CONTEXTS = (512, 2048, 8192, 16384, 32768, 65536)
+RATES = {"gru": 4e-3, "gru1": 6e-3, "transformer": 3e-3}
+
+
+def built(name: str, sizes: ModelSizes) -> nn.Module:
+    """Return a model by name: gru, gru1 (one layer), transformer, or a spiking one.
+
+    Spiking ones are a variant and a kind of spike joined by a hyphen, e.g. delta-binary.
+    """
+    drop, width = sizes.dropout, sizes.features
+    target = count(ByteModel(sizes))
+    peers: dict[str, Callable[[int], nn.Module]] = {
+        "gru": lambda h: GRU(h, 2, width, drop),
+        "gru1": lambda h: GRU(h, 1, width, drop),
+        "transformer": lambda h: Transformer(h, width, sizes.layers, sizes.heads, drop),
+    }
+    if name in peers:
+        return fitted(peers[name], target)
+    variant, firing = name.split("-")
+    return ByteModel(replace(sizes, variant=variant, firing=firing))
+
+
+def train(name: str, text: bytes, sizes: ModelSizes, recipe: Recipe, given: Any) -> dict[str, Any]:
+    """Train a model and return its row of results."""
+    torch.manual_seed(recipe.seed)
+    model = built(name, sizes)
+    usual = RATES.get(name, recipe.rate)
+    rate = given.peer_rate if given.peer_rate and name in RATES else usual
+    recipe = replace(recipe, rate=rate)
+    graph = given.graph and not name.startswith("gru")
+    checkpoint = given.out / f"astro_language_{name}.checkpoint.npz"
+    training = LanguageTraining(
+        model,
+        text,
+        recipe,
+        device=given.device,
+        bfloat16=given.bfloat16,
+        graph=graph,
+        checkpoint=None if given.no_checkpoint else checkpoint,
+        resume=given.resume and checkpoint.exists(),
+    )
+    begin, first = time.perf_counter(), training.done
+    with deferred_interrupts() as stop, progress_bar(name, recipe.steps - training.done) as on:
+        complete = training.run(on, stop)
+    synchronize(given.device)
+    seconds = time.perf_counter() - begin
+    curve = training.curve
+    row = {
+        "model": name,
+        "parameters": count(model),
+        "complete": complete,
+        "steps": training.done,
+        "rate": recipe.rate,
+        "seconds": round(seconds, 1),
+        "bytes_a_second": round((training.done - first) * recipe.batch * recipe.ticks / seconds),
+        "curve": {k: [round(v, 4) for v in values] for k, values in asdict(curve).items()},
+    }
+    if complete:
+        row["validation"] = min(curve.validation)
+        row["test"] = training.test_bits()
+    if isinstance(model, ByteModel):
+        row["firing_rates"] = [[round(r, 4) for r in rates] for rates in model.eval().rates]
+        row["tau_a"] = [[round(t, 1) for t in b.unit.tau_a.tolist()] for b in model.blocks]
+        if complete:
+            model.save(given.out / f"astro_language_{name}.npz")
+            row["sample"] = generate(model, b"ROMEO:\n", 300).decode("latin-1")
+    print(json.dumps({k: v for k, v in row.items() if k != "curve"}), flush=True)
+    row["stream"] = None if stop or not given.contexts else against_context(model, given.device)
+    print(name, json.dumps(row["stream"]), flush=True)
+    if not complete:
+        sys.exit(130)
+    return row
+
+
+@torch.no_grad()
+def against_context(model: nn.Module, device: str) -> list[dict[str, float]]:
+    """Return milliseconds and state a byte after contexts of growing length."""
+    model.eval()
+    contexts = CONTEXTS
+    draw = torch.Generator().manual_seed(0)
+    text = torch.randint(97, 123, (contexts[-1], 1), generator=draw).to(device)
+    states, state, done = [], model.start(1) if isinstance(model, ByteModel) else model.start(), 0
+    for length in contexts:
+        while done < length:
+            # a transformer may take a first piece of any length, then one byte at a time
+            if isinstance(model, nn.Module) and type(model).__name__ == "Transformer":
+                state, done = model.stream(text[:length], model.start())[1], length
+            else:
+                _, state = model.stream(text[done : done + 512], state)
+                done += 512
+        states.append(state)
+    spent: list[list[float]] = [[] for _ in contexts]
+    peak = [0] * len(contexts)
+    byte = text[:1]
+    repeats = 40
+    for _ in range(repeats):  # round by round, so that a slow moment meets all contexts
+        for i, at in enumerate(states):
+            synchronize(device)
+            if device != "cpu":
+                torch.cuda.reset_peak_memory_stats()
+                before = torch.cuda.memory_allocated()
+            begin = time.perf_counter() if device != "cpu" else time.process_time()
+            now = at
+            for _ in range(8):
+                now = model.stream(byte, now)[1]
+            synchronize(device)
+            end = time.perf_counter() if device != "cpu" else time.process_time()
+            spent[i].append((end - begin) / 8 * 1e3)
+            if device != "cpu":
+                peak[i] = torch.cuda.max_memory_allocated() - before
+    return [
+        {
+            "context": length,
+            "ms_a_byte": round(statistics.median(times), 4),
+            "state_bytes": size_of(at),
+            "working_bytes": used,
+        }
+        for length, times, at, used in zip(contexts, spent, states, peak, strict=True)
+    ]
+
+
+def size_of(state: Any) -> int:
+    """Return the bytes of all tensors in a nest of tuples and lists."""
+    if isinstance(state, torch.Tensor):
+        return state.numel() * state.element_size()
+    return sum(size_of(part) for part in state or ())
+
+
+def synchronize(device: str) -> None:
+    if device != "cpu":
+        torch.cuda.synchronize()
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("text", type=Path)
+    parser.add_argument("--models", default="delta-graded,delta-binary,gru,transformer")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--bfloat16", action="store_true")
+    parser.add_argument("--graph", action="store_true", help="replay steps as CUDA graphs")
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--ticks", type=int, default=512)
+    parser.add_argument("--features", type=int, default=128)
+    parser.add_argument("--size", type=int, help="neurons of a unit; default --features")
+    parser.add_argument("--hidden", type=int, help="mixing neurons; default twice --features")
+    parser.add_argument("--layers", type=int, default=3)
+    parser.add_argument("--heads", type=int, default=4)
+    parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--rate", type=float, default=6e-3)
+    parser.add_argument("--peer-rate", type=float, help="of GRU and transformer")
+    parser.add_argument("--noise", type=float, default=0.0, help="share of bytes replaced")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--evaluate", type=int, default=200)
+    parser.add_argument("--contexts", action="store_true", help="measure time and memory a byte")
+    parser.add_argument("--only", type=Path, help="a model on file: measure that, train nothing")
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--no-checkpoint", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="small models, few steps")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--name", default="astro_language")
+    given = parser.parse_args()
+    if given.quick:
+        given.features, given.layers, given.steps, given.batch = 32, 1, 60, 8
+        given.ticks, given.evaluate = 128, 30
+    return given
+
+
+def main() -> None:
+    given = arguments()
+    torch.set_float32_matmul_precision("high")
+    width = given.features
+    sizes = ModelSizes(
+        features=width,
+        layers=given.layers,
+        size=given.size or width,
+        hidden=given.hidden or 2 * width,
+        heads=given.heads,
+        d_k=width // given.heads,
+        dropout=given.dropout,
+    )
+    recipe = Recipe(
+        steps=given.steps,
+        batch=given.batch,
+        ticks=given.ticks,
+        rate=given.rate,
+        evaluate=given.evaluate,
+        save=max(500, given.evaluate),
+        seed=given.seed,
+        noise=given.noise,
+    )
+    if given.only:
+        measured = against_context(ByteModel.load(given.only).to(given.device), given.device)
+        data = {"machine": machine(), "model": given.only.name, "stream": measured}
+        path = given.out / f"{given.name}.json"
+        path.write_text(json.dumps(data, indent=1) + "\n")
+        print(json.dumps(measured, indent=1))
+        return
+    text = given.text.read_bytes()
+    found = machine() | {"torch": torch.__version__}
+    if given.device != "cpu":
+        found["gpu"] = torch.cuda.get_device_name()
+    results = {"machine": found, "sizes": asdict(sizes), "recipe": asdict(recipe), "models": []}
+    for name in given.models.split(","):
+        results["models"].append(train(name, text, sizes, recipe, given))
+        path = given.out / f"{given.name}.json"
+        path.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
