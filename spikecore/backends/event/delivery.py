@@ -34,8 +34,9 @@ HEAD, NEXT = int(Q.HEAD), int(Q.NEXT)
 FREE_HEAD, N_FREE = int(R.FREE_HEAD), int(R.N_FREE)
 SENT, DELIVERED, PENDING = int(R.SENT), int(R.DELIVERED), int(R.PENDING)
 
+# Inlined: a call copies seven values for each array of the tuples, more than a short row costs.
 _inner = njit(  # type: ignore[call-overload]
-    no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False
+    no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False, forceinline=True
 )
 
 ONE, SIX, TWELVE, LOW = np.uint64(1), np.uint64(6), np.uint64(12), np.uint64(63)

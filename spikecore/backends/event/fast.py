@@ -45,8 +45,9 @@ QUEUED, SLOT_MASK, ANY_WHEEL = int(M.QUEUED), int(M.SLOT_MASK), int(M.ANY_WHEEL)
 NEXT, D_DENSE = int(Q.NEXT), int(D.DENSE)
 SPIKES, MANY = 2, 3  # State.lists
 
+# Inlined: a call copies seven values for each array of the tuples, more than a short row costs.
 _inner = njit(  # type: ignore[call-overload]
-    no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False
+    no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False, forceinline=True
 )
 
 
