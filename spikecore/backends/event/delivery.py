@@ -23,7 +23,7 @@ from numba.extending import intrinsic
 from spikecore.backends.event.packed import BLOCK, Fast, M, Q, W
 from spikecore.backends.event.tables import C, Net, R, State
 
-__all__ = ["arrivals", "is_untouched", "room", "send_row"]
+__all__ = ["arrivals", "is_untouched", "prefetch", "room", "send_row"]
 
 C_SYNAPSE, C_WEIGHT, C_WEIGHT_STEP = int(C.SYNAPSE_0), int(C.WEIGHT_0), int(C.WEIGHT_STEP)
 C_ROW, C_DELAY, C_DELAY_STEP = int(C.ROW_0), int(C.DELAY_0), int(C.DELAY_STEP)
@@ -58,6 +58,26 @@ def _untouched(typing_context: Any, value: Any) -> Any:
     return types.boolean(value), generate
 
 
+@intrinsic
+def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:
+    """Ask for an entry of an array that will soon be needed; changes no result."""
+    if not isinstance(array, types.Array):
+        raise TypingError("needs an array")
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        where = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
+        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        call = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+        for_writing, keep, is_data = (ir.Constant(number, i) for i in (1, 3, 1))
+        builder.call(call, [where, for_writing, keep, is_data])
+        return context.get_dummy_value()
+
+    return types.void(array, types.uint64), generate
+
+
+prefetch: Any = _prefetch
 is_untouched: Any = _untouched
 trailing_zeros: Any = _trailing_zeros
 

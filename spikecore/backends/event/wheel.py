@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from spikecore.backends.event.delivery import trailing_zeros
+from spikecore.backends.event.delivery import prefetch, trailing_zeros
 from spikecore.backends.event.kernels import _carry, _finite
 from spikecore.backends.event.packed import FAR, HORIZONS, WHEEL, Fast, M, W
 from spikecore.backends.event.tables import Net, P, R, State
@@ -230,6 +230,7 @@ def gather(fast: Fast, p: int, base: int) -> None:
     ports, words = fast.part[p, W_PORTS], fast.part[p, W_STRIDE] >> 6
     to = fast.part[p, W_CLOCK] >> 6
     queued = fast.meta[QUEUED] != 0
+    record, width = np.uint64(fast.part[p, W_RECORD]), np.uint64(fast.part[p, W_WIDTH])
     for k in range(fast.lists[ports]):
         cell = fast.lists[ports + 2 + 2 * k]
         begin = np.uint64((base + cell) >> 6)
@@ -252,6 +253,10 @@ def gather(fast: Fast, p: int, base: int) -> None:
                 word = np.uint64(to) + w
                 fast.hits[REACHED, word] |= found
                 fast.hits[WORDS, word >> SIX] |= ONE << (word & LOW)
+                while queued and found != NOTHING:  # sparse: all of them ahead of their use
+                    own = (w << SIX) + np.uint64(trailing_zeros(found))
+                    prefetch(fast.record, record + own * width)
+                    found &= found - ONE
             w += ONE
 
 
