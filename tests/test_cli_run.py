@@ -65,7 +65,11 @@ def test_all_options_reach_the_run(cli):
 def test_explain_says_which_way_was_taken(cli):
     code, out, _ = cli("model.py:net", "--duration", "50", "--explain")
     assert code == 0
-    assert "way: delivery by ring (a ring of cells takes" in out
+    assert "way: delivery by calendar (58 synapses are at most 100000)" in out
+    assert "way: cells by listed" in out
+    forced = ("--backend", "event:delivery=ring,neurons=sweep")
+    code, out, _ = cli("model.py:net", "--duration", "50", "--explain", *forced)
+    assert "way: delivery by ring (asked for)" in out
     assert "way: cells by sweep" in out
     code, out, _ = cli("model.py:net", "--duration", "50", "--explain", "--backend", "clocked")
     assert "way: backend 'clocked' has one only" in out

@@ -38,8 +38,9 @@ from spikecore import (
     run,
     uM,
 )
-from spikecore.backends.event import replay
+from spikecore.backends.event import choice, replay
 from spikecore.backends.event.caching import source_digest
+from spikecore.backends.lowering import lower
 
 WAYS = [
     "event",
@@ -50,6 +51,14 @@ WAYS = [
     "event:delivery=calendar",
 ]
 PRECISIONS = ["float64", "float32"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_networks_too():
+    """What is chosen for large networks is tried on small ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choice, "SMALL", -1)
+        yield
 
 
 def assert_every_way_agrees(network, precision):
@@ -213,6 +222,17 @@ def test_the_result_says_which_way_was_taken_and_why():
         "why": "asked for",
         "neurons": {"e": "sweep", "i": "sweep"},
     }
+
+
+def test_few_synapses_take_the_general_way_unless_told_otherwise(monkeypatch):
+    monkeypatch.setattr(choice, "SMALL", sum(p.size for p in lower(driven(), 0).projections))
+    way = run(driven(), 10 * ms).provenance["way"]
+    assert (way["delivery"], way["neurons"]) == ("calendar", {"e": "listed", "i": "listed"})
+    assert "synapses are at most" in way["why"]
+    forced = run(driven(), 10 * ms, options={"neurons": "wheel"}).provenance["way"]
+    assert (forced["delivery"], forced["neurons"]["e"]) == ("ring", "wheel")
+    monkeypatch.setattr(choice, "SMALL", choice.SMALL - 1)
+    assert run(driven(), 10 * ms).provenance["way"]["delivery"] == "ring"
 
 
 def test_what_needs_more_than_32_bits_a_synapse_takes_the_general_way():

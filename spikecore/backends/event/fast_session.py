@@ -11,7 +11,17 @@ import numpy.typing as npt
 from spikecore.backends.event import fast, kernels
 from spikecore.backends.event.choice import LAST_TICK, Way
 from spikecore.backends.event.drawn import drawn_inputs
-from spikecore.backends.event.packed import BLOCK, M, Q, W, build_fast, grow_queues, sweepable
+from spikecore.backends.event.packed import (
+    BLOCK,
+    Fast,
+    M,
+    Q,
+    W,
+    build_fast,
+    copied,
+    grow_queues,
+    sweepable,
+)
 from spikecore.backends.event.replay import LEARNING, D
 from spikecore.backends.event.session import EventSession
 from spikecore.backends.event.tables import NEVER, R, State
@@ -46,6 +56,8 @@ class FastSession(EventSession):
 
     def __init__(self, lowered: Lowered, options: Options, way: Way) -> None:
         self.queued, self.neurons = way.delivery == "queue", way.neurons
+        self._blank: Fast | None = None
+        self._drawn: frozenset[int] = frozenset()
         super().__init__(lowered, options, way)
         if not self._rule_of:  # what the packed synapses say need not be kept twice
             none = np.zeros(1, np.uint32)
@@ -68,6 +80,15 @@ class FastSession(EventSession):
             )
         return super().advance(to_tick, on_progress)
 
+    def _build(self) -> Fast:
+        """Lay everything out: once, as :meth:`_reset` may be called for each operation."""
+        order, queued = self._order_of, self.queued
+        built = build_fast(self.lowered, self.net, order, self.dtype, queued=queued)
+        if not queued:
+            self._drawn, drawn, steps = drawn_inputs(self.lowered, order)
+            built = built._replace(drawn=drawn, steps=steps)
+        return built
+
     def _reset(self) -> None:
         super()._reset()
         state, dtype = self.state, self.dtype
@@ -82,11 +103,9 @@ class FastSession(EventSession):
         )
         self.state.register[R.N_FREE] = 0
         self.state.register[R.N_ACTIVE] = 0
-        self.fast = build_fast(self.lowered, self.net, self._order_of, dtype, queued=self.queued)
-        self._drawn: frozenset[int] = frozenset()
-        if not self.queued:
-            self._drawn, drawn, steps = drawn_inputs(self.lowered, self._order_of)
-            self.fast = self.fast._replace(drawn=drawn, steps=steps)
+        if self._blank is None:
+            self._blank = self._build()
+        self.fast = copied(self._blank)
         self._measured_at = -1
         for i, p in enumerate(self.lowered.populations):
             none = np.full(p.size, -1)

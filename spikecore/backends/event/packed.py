@@ -325,6 +325,19 @@ def build_fast(
     )
 
 
+CONSTANT = frozenset({"packed", "table", "small", "aims", "lists", "steps"})
+"""Fields of :class:`Fast` that kernels only read."""
+
+
+def copied(fast: Fast) -> Fast:
+    """Return ``fast`` with arrays of its own, but for those that nothing writes to."""
+    own = {
+        name: array if name in CONSTANT else array.copy() for name, array in fast._asdict().items()
+    }
+    own["record_tick"] = own["record"].view(fast.record_tick.dtype)  # the same memory
+    return Fast(**own)
+
+
 def _packed(
     lowered: Lowered, order: list[int], layout: list[dict[int, int]], cell_bits: int
 ) -> Array:
