@@ -41,7 +41,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = _options(arguments)
     path = RESULTS / options.out if options.out else None
     if options.again:
-        show(json.loads((RESULTS / (options.out or "speed.json")).read_text()), options.plot)
+        path = RESULTS / (options.out or "speed.json")
+        show(json.loads(path.read_text()), path.with_suffix(".png") if options.plot else None)
         return
     names = _names(options)
     on_file = _on_file(path, names)
@@ -54,20 +55,23 @@ def main(arguments: list[str] | None = None) -> None:
             print("\n" + peer_table(name, results["workloads"][name]) + "\n", flush=True)
     except KeyboardInterrupt:
         print("\nstopped: what was finished is kept", flush=True)
-    show(results, options.plot or path is not None)
+    show(
+        results,
+        (path or RESULTS / "speed.json").with_suffix(".png") if options.plot or path else None,
+    )
 
 
-def show(results: dict[str, Any], plot: bool) -> None:
-    """Print all tables; draw the figure if asked."""
+def show(results: dict[str, Any], picture: Path | None) -> None:
+    """Print all tables; draw the figure, if it is to be drawn."""
     entries = {name: e for name, e in results["workloads"].items() if e["runs"]}
     for name, entry in entries.items():
         print(peer_table(name, entry) + "\n")
     print(ratio_table(entries))
     print("\n" + one_line(results["machine"]))
-    if plot and entries:
+    if picture is not None and entries:
         from speed_plot import draw
 
-        print(draw(entries, RESULTS / "speed.png"))
+        print(draw(entries, picture))
 
 
 def measure(

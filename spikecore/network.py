@@ -68,6 +68,13 @@ class Population:
                 got=f"{self.linear.size} values for {self.size} neurons",
                 fix=f"give {self.size} values, or one for all",
             )
+        if self.stepped is not None and self.size < self.stepped.least:
+            raise InvalidInput(
+                f"{place}.size",
+                f"must be at least {self.stepped.least}: the unit names that many by number",
+                got=self.size,
+                fix="make it larger, or leave out what names them (gap_junctions)",
+            )
         for state, value in self.initial.items():
             if state not in self.linear.states:
                 raise UnknownName(f"{place}.initial", state, self.linear.states)

@@ -11,6 +11,7 @@ from spikecore import (
     Astrocyte,
     AstroLIF,
     CapabilityRefused,
+    GChI,
     HeldCurrent,
     LiRinzel,
     Modulation,
@@ -133,6 +134,15 @@ FAULTS = {
         ),
         "a step between two ticks": lambda: network(Population("lr", 1, LiRinzel(step=2.5 * ms))),
         "something else as neuron with a held current": lambda: HeldCurrent(Astrocyte()),
+        "a constant of calcium that is not finite": lambda: LiRinzel(C=np.nan),
+        "a constant of calcium that is text": lambda: LiRinzel(r_L="0.1"),
+        "a time constant of calcium of 0": lambda: LiRinzel(tau_IP3=0.0),
+        "a negative rate of calcium": lambda: GChI(O_P=-0.9),
+        "a bias that is not finite": lambda: GChI(I_bias=np.inf),
+        "a gap junction of one astrocyte": lambda: GChI(gap_junctions=((0, 1), (2, 2))),
+        "a gap junction to an astrocyte that is not there": lambda: Population(
+            "g", 2, GChI(gap_junctions=((0, 9),))
+        ),
         "an integrator that does not exist": lambda: stepped(integrator="euler"),
         "half a substep": lambda: stepped(substeps=0.5),
         "a crossing of a state that does not exist": lambda: stepped(crossing=Crossing("y", 1.0)),

@@ -190,3 +190,14 @@ def test_a_run_in_its_own_process(speed, tmp_path):
     assert good["spikes"] > 0
     assert {"loop_cpu_s", "build_cpu_s", "first_cpu_s", "peak_mb"} <= set(good)
     assert "speed" in bad["error"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_run_that_is_measured_starts_as_the_first_did(speed, kind):
+    """What the first run has learned, or has under way, must not be in the second."""
+    workload = small(speed, kind)
+    measured = speed.ours.run_spikecore("event", workload, speed.one.Clock())
+    fresh = Simulation(speed.ours.network(workload)).run(workload.duration * ms)
+    assert measured["spikes"] == len(fresh.spikes["cells"])
+    if kind == "stdp":
+        assert measured["mean_weight"] == fresh.weights["input->cells"].mean()

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecore.backends.modulated import LoweredModulation, lower_modulation
+from spikecore.backends.sweeps import Sweep, sender, senders, sweeps_of
 from spikecore.errors import InvalidInput
 from spikecore.inputs import BoundInput
 from spikecore.modulation import Modulation
@@ -26,9 +27,9 @@ from spikecore.quantities import Quantity, magnitude, off_grid, require, ticks_o
 from spikecore.randomness import stream
 from spikecore.units.linear import NEGLIGIBLE, LinearUnit
 from spikecore.units.propagator import PropagatorTable, step_system, tabulate
-from spikecore.units.stepped import SteppedUnit, change_of
+from spikecore.units.stepped import change_of
 
-__all__ = ["Lowered", "LoweredPopulation", "LoweredProjection", "Sweep", "lower"]
+__all__ = ["Lowered", "LoweredPopulation", "LoweredProjection", "lower"]
 
 IndexArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -163,28 +164,6 @@ class LoweredProbe:
 
 
 @dataclass(frozen=True, eq=False)
-class Sweep:
-    """A stepped population: who moves it, and when.
-
-    Attributes
-    ----------
-    population : int
-        Its number among the populations.
-    unit : SteppedUnit
-    every : int
-        Ticks of a step.
-    carried : tuple of (int, int)
-        For each continuous output that projections carry: first number of the senders that
-        stand for it, and the state that holds its change.
-    """
-
-    population: int
-    unit: SteppedUnit
-    every: int
-    carried: tuple[tuple[int, int], ...]
-
-
-@dataclass(frozen=True, eq=False)
 class Lowered:
     """A network on the grid, ready for any backend.
 
@@ -248,8 +227,8 @@ def lower(network: Network, seed: int) -> Lowered:
     """
     groups: dict[str, tuple[int, int]] = {}
     start = 0
-    senders = _senders(network)
-    hidden = [(name, network.group(pop).size) for (pop, _), name in senders.items()]
+    sending = senders(network)
+    hidden = [(name, network.group(pop).size) for (pop, _), name in sending.items()]
     own = [(group.name, group.size) for group in network.groups]
     for name, size in own[: len(network.inputs)] + hidden + own[len(network.inputs) :]:
         groups[name] = (start, size)
@@ -278,37 +257,9 @@ def lower(network: Network, seed: int) -> Lowered:
         projections=projections,
         probes=_probes(network, by_name),
         notes=tuple(notes),
-        sweeps=_sweeps(network, ordered, groups, senders),
-        unseen=frozenset(senders.values()),
+        sweeps=sweeps_of(network, ordered, groups, sending),
+        unseen=frozenset(sending.values()),
     )
-
-
-def _senders(network: Network) -> dict[tuple[str, str], str]:
-    """Name a group of senders for each continuous output (population, output) that is carried."""
-    return {
-        (p.pre_name, p.carries): f"{p.pre_name}: {p.carries}\n"  # no group of a user has a line end
-        for p in network.projections
-        if p.carries
-    }
-
-
-def _sweeps(
-    network: Network,
-    ordered: list[Population],
-    groups: dict[str, tuple[int, int]],
-    senders: dict[tuple[str, str], str],
-) -> tuple[Sweep, ...]:
-    found = []
-    for i, p in enumerate(ordered):
-        if p.stepped is not None:
-            every = int(ticks_of(p.stepped.step, network.dt, p.name, minimum=1))
-            carried = tuple(
-                (groups[name][0], p.linear.states.index(change_of(output)))
-                for (pop, output), name in senders.items()
-                if pop == p.name
-            )
-            found.append(Sweep(i, p.stepped, every, carried))
-    return tuple(found)
 
 
 def _population(p: Population, start: int, dt: float) -> LoweredPopulation:
@@ -416,8 +367,7 @@ def _projection(
     seed: int,
     notes: list[str],
 ) -> LoweredProjection:
-    sender = _senders(network)[p.pre_name, p.carries] if p.carries else p.pre_name
-    (s0, n_source), (t0, n_target) = groups[sender], groups[p.post_name]
+    (s0, n_source), (t0, n_target) = groups[sender(p)], groups[p.post_name]
     target = populations[p.post_name]
     pre, post = p.wiring.pairs(n_source, n_target, stream(seed, f"{p.name}/wiring"))
     size = pre.size

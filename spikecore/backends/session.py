@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikecore.backends.lowering import Lowered, LoweredProbe, Sweep
+from spikecore.backends.lowering import Lowered, LoweredProbe
 from spikecore.backends.protocol import Options
+from spikecore.backends.sweeps import Sweep
 from spikecore.errors import InvalidInput
 from spikecore.events import Spikes
 from spikecore.interrupts import deferred_interrupts

@@ -7,13 +7,14 @@ Sources: Li & Rinzel (1994); Nadkarni & Jung (2003) for the slow inward current;
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
+from numbers import Real
 
 import numpy as np
 import numpy.typing as npt
 
-from spikecore.errors import names_its_parameters
+from spikecore.errors import InvalidInput, names_its_parameters
 from spikecore.quantities import Quantity, ms
 from spikecore.units.linear import LinearUnit, Port
 from spikecore.units.stepped import Crossing, SteppedUnit
@@ -21,6 +22,22 @@ from spikecore.units.stepped import Crossing, SteppedUnit
 __all__ = ["GChI", "LiRinzel"]
 
 FloatArray = npt.NDArray[np.float64]
+
+
+def _check_constants(unit: object, divisors: frozenset[str]) -> None:
+    """Raise unless all constants are finite and none is negative; ``divisors`` must not be 0."""
+    for name in (f.name for f in fields(unit) if f.type == "float"):  # type: ignore[arg-type]
+        value, place = getattr(unit, name), f"{type(unit).__name__}.{name}"
+        fix = f"leave it out for the published value, {_default(unit, name)}"
+        if isinstance(value, bool) or not isinstance(value, Real) or not np.isfinite(float(value)):
+            raise InvalidInput(place, "must be a finite number", got=repr(value), fix=fix)
+        if value < 0 or (name in divisors and value == 0):
+            rule = "must be greater than 0" if name in divisors else "must not be negative"
+            raise InvalidInput(place, rule, got=value, fix=fix)
+
+
+def _default(unit: object, name: str) -> object:
+    return next(f.default for f in fields(unit) if f.name == name)  # type: ignore[arg-type]
 
 
 @names_its_parameters
@@ -40,6 +57,12 @@ class LiRinzel:
         Constants of the equations; concentrations in uM, rates in 1/ms.
     C, h, I : float
         Initial values.
+
+    Raises
+    ------
+    UnitMismatch, InvalidInput
+        If ``step`` is no positive time, or a constant is negative, not finite, or 0 where it
+        divides.
     """
 
     step: Quantity = 1.0 * ms
@@ -60,6 +83,10 @@ class LiRinzel:
     C: float = 0.073
     h: float = 0.793
     I: float = 0.16  # noqa: E741 - the name that it has in the literature
+
+    def __post_init__(self) -> None:
+        _check_constants(self, frozenset({"d1", "d3", "d5", "K_SERCA", "rho", "tau_IP3"}))
+        _ = self.stepped
 
     @cached_property
     def stepped(self) -> SteppedUnit:
@@ -104,6 +131,13 @@ class LiRinzel:
         return current
 
 
+def _are_two(pair: object) -> bool:
+    if not isinstance(pair, tuple) or len(pair) != 2:  # noqa: PLR2004
+        return False
+    numbers = all(isinstance(n, int | np.integer) and n >= 0 for n in pair)
+    return numbers and pair[0] != pair[1]
+
+
 @names_its_parameters
 @dataclass(frozen=True)
 class GChI:
@@ -131,6 +165,11 @@ class GChI:
         Constants of the equations; ``release`` is rho_e G_T in uM.
     C, h, I : float
         Initial values.
+
+    Raises
+    ------
+    UnitMismatch, InvalidInput
+        As for :class:`LiRinzel`; or if a gap junction does not join two astrocytes.
     """
 
     step: Quantity = 10.0 * ms
@@ -174,6 +213,24 @@ class GChI:
     h: float = 0.9
     I: float = 0.4  # noqa: E741 - the name that it has in the literature
 
+    def __post_init__(self) -> None:
+        divisors = {"d1", "d3", "d5", "K_P", "K_KC", "kappa_delta", "K_delta", "K_D", "K_3K"}
+        _check_constants(self, frozenset(divisors | {"omega_I"}))
+        if self.I_bias is not None and not np.isfinite(self.I_bias):
+            raise InvalidInput(
+                "GChI.I_bias", "must be finite, or None", got=self.I_bias, fix="give uM"
+            )
+        for number, pair in enumerate(self.gap_junctions):
+            if not _are_two(pair):
+                raise InvalidInput(
+                    "GChI.gap_junctions",
+                    "must hold pairs of two different astrocytes, numbered from 0",
+                    got=repr(pair),
+                    index=number,
+                    fix="write e.g. gap_junctions=((0, 1), (1, 2))",
+                )
+        _ = self.stepped
+
     @cached_property
     def stepped(self) -> SteppedUnit:
         """The description that backends consume."""
@@ -194,6 +251,7 @@ class GChI:
             step=self.step,
             crossing=Crossing("C", self.C_Theta, self._release),
             identity=repr(self),
+            least=1 + max((n for pair in self.gap_junctions for n in pair), default=0),
         )
 
     @property

@@ -71,6 +71,8 @@ class SteppedUnit:
         ``Projection(..., carries=name)``.
     identity : str
         What tells two units of one name apart, for the hash of a network.
+    least : int
+        The smallest population that the equations describe, where they name single units.
 
     Raises
     ------
@@ -88,6 +90,7 @@ class SteppedUnit:
     crossing: Crossing | None = None
     outputs: Mapping[str, Callable[[FloatArray], FloatArray]] = field(default_factory=dict)
     identity: str = ""
+    least: int = 1
 
     def __post_init__(self) -> None:
         place = f"{self.name} unit"

@@ -1,4 +1,4 @@
-"""Compiled code that is kept on disk, and made anew when any of its sources has changed."""
+"""How kernels are compiled: with as little as can be, and kept on disk while sources stay."""
 
 from __future__ import annotations
 
@@ -7,7 +7,21 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["kept_with_sources", "source_digest"]
+from numba import njit
+
+__all__ = ["inlined", "inner", "kept_with_sources", "source_digest"]
+
+# Functions that only other kernels call need no wrapper for Python, and none of them allocates,
+# so none needs reference counts: half of the compile time that a user waits for once
+# (docs/decisions/0006).
+inner: Any = njit(  # type: ignore[call-overload]
+    no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False
+)
+
+inlined: Any = njit(  # type: ignore[call-overload]
+    no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False, forceinline=True
+)
+"""For short ones that are handed the tuples of arrays: a call copies seven values of each array."""
 
 
 @cache

@@ -46,7 +46,8 @@ class Way:
     Attributes
     ----------
     delivery : {"ring", "queue", "calendar"}
-    neurons : {"auto", "wheel", "sweep"}
+    neurons : {"auto", "wheel", "sweep", "listed"}
+        "listed" goes with the calendar.
     why : str
         What decided about the delivery.
     """
@@ -112,5 +113,5 @@ def choose_way(lowered: Lowered, options: Options) -> Way:
         "ring" if small else "queue",
         neurons,
         f"a ring of cells takes {size / 1e6:.3g} MB, "
-        f"{'no' if small else ''} more than {RING_BYTES / 1e6:g} MB",
+        f"{'no more' if small else 'more'} than {RING_BYTES / 1e6:g} MB",
     )

@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core.errors import TypingError
 from numba.cpython.unsafe.numbers import trailing_zeros as _trailing_zeros
 from numba.extending import intrinsic
 
+from spikecore.backends.event.caching import inlined
 from spikecore.backends.event.packed import BLOCK, Fast, M, Q, W
 from spikecore.backends.event.tables import C, Net, R, State
 
@@ -33,11 +34,6 @@ W_SWEPT = int(W.SWEPT)
 HEAD, NEXT = int(Q.HEAD), int(Q.NEXT)
 FREE_HEAD, N_FREE = int(R.FREE_HEAD), int(R.N_FREE)
 SENT, DELIVERED, PENDING = int(R.SENT), int(R.DELIVERED), int(R.PENDING)
-
-# Inlined: a call copies seven values for each array of the tuples, more than a short row costs.
-_inner = njit(  # type: ignore[call-overload]
-    no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False, forceinline=True
-)
 
 ONE, SIX, TWELVE, LOW = np.uint64(1), np.uint64(6), np.uint64(12), np.uint64(63)
 IN_BLOCK = np.uint64(BLOCK - 1)
@@ -82,7 +78,7 @@ is_untouched: Any = _untouched
 trailing_zeros: Any = _trailing_zeros
 
 
-@_inner
+@inlined
 def _to_ring(net: Net, st: State, fast: Fast, p: int, lo: int, hi: int, base: Any) -> None:
     """Add the synapses ``lo .. hi - 1`` of projection ``p`` to their cells."""
     ring, packed, weight = fast.ring, fast.packed, st.weight
@@ -101,7 +97,7 @@ def _to_ring(net: Net, st: State, fast: Fast, p: int, lo: int, hi: int, base: An
             ring[(base + np.uint64(packed[s])) & mask] += weight[s + shift] + zero
 
 
-@_inner
+@inlined
 def _mark(net: Net, fast: Fast, p: int, lo: int, hi: int, base: Any) -> None:
     """Remember which cells of the ring a row has reached, for neurons that wait for it."""
     bits, packed = fast.bits, fast.packed
@@ -112,7 +108,7 @@ def _mark(net: Net, fast: Fast, p: int, lo: int, hi: int, base: Any) -> None:
         bits[cell >> SIX] |= ONE << (cell & LOW)
 
 
-@_inner
+@inlined
 def _count(net: Net, fast: Fast, p: int, lo: int, hi: int, now: int, many: int) -> None:
     """Count the synaptic events of a row by the tick in which they are due."""
     slots = fast.meta[SLOT_MASK]
@@ -127,7 +123,7 @@ def _count(net: Net, fast: Fast, p: int, lo: int, hi: int, now: int, many: int) 
         due[(start + (np.uint64(packed[s]) >> shift)) & mask] += many
 
 
-@_inner
+@inlined
 def _to_queue(net: Net, st: State, fast: Fast, p: int, lo: int, hi: int, now: int) -> None:
     """Append the synapses ``lo .. hi - 1`` of projection ``p`` to the queues of their ticks."""
     queue, packed, weight = fast.queue, fast.packed, st.weight
@@ -150,7 +146,7 @@ def _to_queue(net: Net, st: State, fast: Fast, p: int, lo: int, hi: int, now: in
         queue[slot, NEXT] = place + ONE
 
 
-@_inner
+@inlined
 def _next_block(st: State, fast: Fast, slot: Any, place: Any) -> Any:
     """Take a free block for a queue that is empty or whose last block is full."""
     reg = st.register
@@ -164,7 +160,7 @@ def _next_block(st: State, fast: Fast, slot: Any, place: Any) -> Any:
     return np.uint64(block * BLOCK)
 
 
-@_inner
+@inlined
 def room(net: Net, st: State, fast: Fast, p: int, own: int, many: int) -> bool:
     """Whether the queues have room for a row, sent ``many`` times."""
     if fast.meta[QUEUED] == 0:
@@ -175,7 +171,7 @@ def room(net: Net, st: State, fast: Fast, p: int, own: int, many: int) -> bool:
     return bool(st.register[N_FREE] >= needed)
 
 
-@_inner
+@inlined
 def send_row(net: Net, st: State, fast: Fast, p: int, own: int, t: int, many: int) -> None:
     """Send one row ``many`` times."""
     row = net.projection[p, C_ROW] + own
@@ -205,7 +201,7 @@ def send_row(net: Net, st: State, fast: Fast, p: int, own: int, t: int, many: in
     st.register[PENDING] += (hi - lo) * many
 
 
-@_inner
+@inlined
 def _drain(st: State, fast: Fast, slot: int) -> int:
     """Add what is queued for this tick to the cells; return the number of events."""
     reg = st.register
@@ -238,7 +234,7 @@ def _drain(st: State, fast: Fast, slot: int) -> int:
     return count
 
 
-@_inner
+@inlined
 def arrivals(st: State, fast: Fast, t: int) -> int:
     """Bring the arrivals of tick ``t`` into cells; return the first of their row of cells."""
     slot = t & fast.meta[SLOT_MASK]

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from spikecore.backends.event.caching import inner
 from spikecore.backends.event.packed import LANES, Fast, M, W
 from spikecore.backends.event.tables import C, Net, R, State
 from spikecore.backends.lowering import Lowered, LoweredProjection
@@ -29,10 +29,6 @@ ROUNDS = 10
 SIZE, KEY, STEPS_0, N_STEPS, PROJECTION = 0, 1, 2, 3, 4
 COLUMNS = 5
 ONE, SIX, IN_WORD = np.uint64(1), np.uint64(6), np.uint64(63)
-
-_inner = njit(  # type: ignore[call-overload]
-    no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False
-)
 
 
 def _one_each(p: LoweredProjection) -> bool:
@@ -86,7 +82,7 @@ def _first_one_each(lowered: Lowered, number: int) -> bool:
     return _one_each(p) and all(q.source_start > p.source_start for q in others)
 
 
-@_inner
+@inner
 def _random(bits: Any, n: int, first: int, t: int, key: int) -> None:
     """Philox2x32-10 of the counters ``(first + i, t)``, as ``randomness.counter_bits``."""
     start, tick, own = np.uint64(first), np.uint64(t) & LOW, np.uint64(key)
@@ -100,7 +96,7 @@ def _random(bits: Any, n: int, first: int, t: int, key: int) -> None:
         bits[i] = (a << HALF) | b
 
 
-@_inner
+@inner
 def _reached(bits: Any, step: Any, count: Any) -> int:
     """Add 1 to each count whose bits reach ``step``; return how many do."""
     one, none = np.int32(1), np.int32(0)
@@ -112,7 +108,7 @@ def _reached(bits: Any, step: Any, count: Any) -> int:
     return int(total)
 
 
-@_inner
+@inner
 def _add_once(cells: Any, count: Any, least: int, weight: Any) -> None:
     """Add the weight to the cells of those with ``least`` spikes or more."""
     wanted = np.int32(least)
@@ -120,7 +116,7 @@ def _add_once(cells: Any, count: Any, least: int, weight: Any) -> None:
         cells[i] = cells[i] + weight if count[i] >= wanted else cells[i]
 
 
-@_inner
+@inner
 def draw_inputs(net: Net, st: State, fast: Fast, t: int) -> None:
     """Draw the spikes of ``t`` of all such inputs, and send them."""
     zero = net.real[0] - net.real[0]

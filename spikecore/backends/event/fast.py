@@ -11,7 +11,7 @@ from typing import Any
 
 from numba import njit
 
-from spikecore.backends.event.caching import kept_with_sources
+from spikecore.backends.event.caching import inlined, kept_with_sources
 from spikecore.backends.event.delivery import arrivals, room, send_row
 from spikecore.backends.event.drawn import draw_inputs
 from spikecore.backends.event.kernels import (
@@ -20,12 +20,11 @@ from spikecore.backends.event.kernels import (
     FLUSH,
     GROW,
     OUTPUT_FULL,
-    POTENTIATE,
     RUNAWAY,
     WAKE,
-    _flush,
-    _learn_row,
+    list_sources,
 )
+from spikecore.backends.event.learning import POTENTIATE, flush, learn_row
 from spikecore.backends.event.packed import WHEEL, Fast, M, Q, W
 from spikecore.backends.event.replay import D, flush_dense, learn_dense, remember
 from spikecore.backends.event.small import look_small
@@ -45,13 +44,8 @@ QUEUED, SLOT_MASK, ANY_WHEEL = int(M.QUEUED), int(M.SLOT_MASK), int(M.ANY_WHEEL)
 NEXT, D_DENSE = int(Q.NEXT), int(D.DENSE)
 SPIKES, MANY = 2, 3  # State.lists
 
-# Inlined: a call copies seven values for each array of the tuples, more than a short row costs.
-_inner = njit(  # type: ignore[call-overload]
-    no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False, forceinline=True
-)
 
-
-@_inner
+@inlined
 def _idle(st: State, fast: Fast, t: int) -> bool:
     """Whether nothing arrives in tick ``t``, and nobody is called or swept."""
     slot = t & fast.meta[SLOT_MASK]
@@ -63,29 +57,12 @@ def _idle(st: State, fast: Fast, t: int) -> bool:
     return bool(fast.wheel[t & (WHEEL - 1)] < 0)
 
 
-@_inner
-def _list_sources(st: State, t: int, sources: Any, out: Any) -> int:
-    """Put the source spikes of ``t`` on the list; return how many neurons fire."""
-    reg, count = st.register, 0
-    while reg[INPUT] < sources.shape[1] and sources[0, reg[INPUT]] == t:
-        n = sources[1, reg[INPUT]]
-        if count > 0 and st.lists[SPIKES, count - 1] == n:
-            st.lists[MANY, count - 1] += 1
-        else:
-            st.lists[SPIKES, count], st.lists[MANY, count] = n, 1
-            count += 1
-        out[0, reg[N_OUT]], out[1, reg[N_OUT]] = t, n
-        reg[N_OUT] += 1
-        reg[INPUT] += 1
-    return count
-
-
-@_inner
+@inlined
 def _neurons(net: Net, st: State, fast: Fast, t: int, sources: Any, out: Any) -> int:
     """Phase 0 of a tick: arrivals, states, thresholds; list the spikes."""
     reg = st.register
     begin = reg[N_OUT]
-    first = count = _list_sources(st, t, sources, out)
+    first = count = list_sources(st, t, sources, out)
     base = arrivals(st, fast, t)
     if fast.wheel[t & (WHEEL - 1)] >= 0:
         call(net, fast, t)
@@ -110,7 +87,7 @@ def _neurons(net: Net, st: State, fast: Fast, t: int, sources: Any, out: Any) ->
     return DONE
 
 
-@_inner
+@inlined
 def _send(net: Net, st: State, fast: Fast, t: int) -> int:
     """Send the spikes of ``t``, neuron by neuron; return GROW if the queues are too small."""
     reg = st.register
@@ -128,7 +105,7 @@ def _send(net: Net, st: State, fast: Fast, t: int) -> int:
                 if fast.dense[r, D_DENSE]:
                     learn_dense(net, st, fast, r, own, t - early, t)
                 else:
-                    _learn_row(net, st, r, own, t - early, t)
+                    learn_row(net, st, r, own, t - early, t)
             send_row(net, st, fast, p, own, t, many)
             reg[PROJECTION] += 1
         reg[PROJECTION] = 0
@@ -136,7 +113,7 @@ def _send(net: Net, st: State, fast: Fast, t: int) -> int:
     return DONE
 
 
-@_inner
+@inlined
 def _probe(net: Net, st: State, fast: Fast, t: int, probes: Any, who: Any, out: Any) -> None:
     """Record probed states: rows of ``probes`` are (every, state, first, count, out0, row0)."""
     for i in range(probes.shape[0]):
@@ -154,7 +131,7 @@ def _probe(net: Net, st: State, fast: Fast, t: int, probes: Any, who: Any, out: 
                 out[at + j] = st.buffer[probes[i, 1]]
 
 
-@_inner
+@inlined
 def _wake(net: Net, st: State, fast: Fast, t: int) -> None:
     """Let every neuron that is not swept wait for its call, as of the end of tick ``t``."""
     for n in range(net.node.shape[0]):
@@ -189,7 +166,7 @@ def run(
         _wake(net, st, fast, reg[TICK] - 1)
     elif stop == FLUSH:
         flush_dense(net, st, fast, reg[TICK] - 1)
-        _flush(net, st, reg[TICK] - 1)
+        flush(net, st, reg[TICK] - 1)
     all_wheel = fast.drawn.shape[0] == 0
     for p in range(fast.part.shape[0]):
         all_wheel = all_wheel and fast.part[p, W_SWEPT] == 0
@@ -212,7 +189,7 @@ def run(
             return GROW
         if reg[FULL]:
             flush_dense(net, st, fast, t)
-            _flush(net, st, t)
+            flush(net, st, t)
         _probe(net, st, fast, t, probes, who, traces)
         reg[PHASE] = 0
         reg[TICK] = t + 1

@@ -5,7 +5,7 @@ targets, in order and with one delay, the post spikes of a projection need only 
 order of time. A row replays what is new in it: the step is the same for all spikes of a
 tick, and the weights lie side by side. What a pre spike takes off is worked out once per
 tick and target, for all rows. The values, and their order at each synapse, are those of
-``kernels._learn``.
+``learning.py``.
 """
 
 from __future__ import annotations
@@ -15,9 +15,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-from spikecore.backends.event.kernels import IGNORE, POTENTIATE
+from spikecore.backends.event.caching import inner
+from spikecore.backends.event.learning import (
+    IGNORE,
+    POTENTIATE,
+    add_to_history,
+    raise_post_trace,
+)
 from spikecore.backends.event.packed import Fast
 from spikecore.backends.event.tables import NEVER, C, L, Net, R, State
 from spikecore.backends.lowering import Lowered, LoweredProjection
@@ -38,10 +43,6 @@ ENTRIES = 32_768
 
 LEARNING = ("dense", "past", "past_trace", "cursor", "seen", "seen_trace")
 """Fields of Fast that a rule changes."""
-
-_inner = njit(  # type: ignore[call-overload]
-    no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False
-)
 
 
 class D(IntEnum):
@@ -93,37 +94,26 @@ def dense_arrays(
     }
 
 
-@_inner
+@inner
 def remember(net: Net, st: State, fast: Fast, n: int, t: int) -> None:
     """Add a post spike of neuron ``n`` to what the rules it teaches know of the past."""
     g = net.node[n, 0]
     for e in range(net.group[g, 1], net.group[g + 1, 1]):
         rule = net.into[e]
         j = n - net.projection[net.rule[rule, L_PROJECTION], C_TARGET]
-        post = net.rule[rule, L_POST] + j
-        trace = net.real[0]
-        if not net.rule[rule, L_NEAREST]:
-            gap = min(t - st.post[post, 0], net.rule[rule, L_MINUS_LAST])
-            trace += st.post_trace[post] * net.real[net.rule[rule, L_MINUS] + gap]
-        st.post_trace[post] = trace
-        st.post[post, 0] = t
-        if fast.dense[rule, D_DENSE]:
-            at = fast.dense[rule, D_BEGIN] + fast.dense[rule, D_COUNT]
-            fast.past[0, at], fast.past[1, at] = t + net.rule[rule, L_MAX_LAG], j
-            fast.past_trace[at] = trace
-            fast.dense[rule, D_COUNT] += 1
-            if fast.dense[rule, D_COUNT] > fast.dense[rule, D_CAPACITY] - net.rule[rule, L_N_POST]:
-                st.register[FULL] = 1
-        else:
-            at = net.rule[rule, L_HISTORY_0] + j * net.rule[rule, L_HISTORY] + st.post[post, 1]
-            st.history_tick[at] = t
-            st.history_trace[at] = trace
-            st.post[post, 1] += 1
-            if st.post[post, 1] == net.rule[rule, L_HISTORY]:
-                st.register[FULL] = 1
+        trace = raise_post_trace(net, st, rule, j, t)
+        if not fast.dense[rule, D_DENSE]:
+            add_to_history(net, st, rule, j, t, trace)
+            continue
+        at = fast.dense[rule, D_BEGIN] + fast.dense[rule, D_COUNT]
+        fast.past[0, at], fast.past[1, at] = t + net.rule[rule, L_MAX_LAG], j
+        fast.past_trace[at] = trace
+        fast.dense[rule, D_COUNT] += 1
+        if fast.dense[rule, D_COUNT] > fast.dense[rule, D_CAPACITY] - net.rule[rule, L_N_POST]:
+            st.register[FULL] = 1
 
 
-@_inner
+@inner
 def _see(net: Net, fast: Fast, rule: int, until: int) -> None:
     """Let post spikes due by ``until`` count for the next pre spikes."""
     begin, post = fast.dense[rule, D_BEGIN], net.rule[rule, L_POST]
@@ -135,7 +125,7 @@ def _see(net: Net, fast: Fast, rule: int, until: int) -> None:
     fast.dense[rule, D_SEEN] = seen
 
 
-@_inner
+@inner
 def _raise(
     row: Any, ticks: Any, who: Any, window: Any, last: int, trace: Any, rule: Any, how: Any
 ) -> None:
@@ -162,26 +152,26 @@ def _raise(
             e += 1
 
 
-@_inner
+@inner
 def _losses(loss: Any, seen: Any, trace: Any, window: Any, last: int, t: int, a_minus: Any) -> None:
     for j in range(loss.size):
         loss[j] = a_minus * (trace[j] * window[np.uint64(min(t - seen[j], last))])
 
 
-@_inner
+@inner
 def _lower(row: Any, loss: Any, low: Any, high: Any) -> None:
     for j in range(row.size):
         row[j] = min(max(row[j] - loss[j], low), high)
 
 
-@_inner
+@inner
 def _lower_in_proportion(row: Any, loss: Any, low: Any, high: Any) -> None:
     for j in range(row.size):
         w = row[j]
         row[j] = min(max(w - loss[j] / high * (w - low), low), high)
 
 
-@_inner
+@inner
 def learn_dense(net: Net, st: State, fast: Fast, rule: int, own: int, until: int, t: int) -> None:
     """Bring row ``own`` up to date, then (``t`` not negative) a pre spike in ``t``."""
     i, n = net.rule[rule, L_PRE] + own, net.rule[rule, L_N_POST]
@@ -235,7 +225,7 @@ def learn_dense(net: Net, st: State, fast: Fast, rule: int, own: int, until: int
     st.pre[i, 0] = t
 
 
-@_inner
+@inner
 def flush_dense(net: Net, st: State, fast: Fast, t: int) -> None:
     """Bring all rows of dense rules up to date, and cut their lists to what is on its way."""
     for rule in range(net.rule.shape[0]):

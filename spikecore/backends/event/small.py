@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from spikecore.backends.event.caching import inner
 from spikecore.backends.event.delivery import trailing_zeros
 from spikecore.backends.event.packed import FAR, HORIZONS, WHEEL, Fast, W, sweepable
 from spikecore.backends.event.tables import Net, P, R, State
@@ -38,10 +38,6 @@ BOUND, DIGITS = 26, 26 + 8 * (len(HORIZONS) + 1)
 MOST_STATES, MOST_PORTS = 3, 2
 BITS = np.uint64(6)
 DIGIT = np.uint64(63)
-
-_inner = njit(  # type: ignore[call-overload]
-    no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False
-)
 
 
 def small_table(
@@ -70,7 +66,7 @@ def small_table(
     return table
 
 
-@_inner
+@inner
 def _carried(table: Any, at: Any, gap: Any, x: Any, y: Any, z: Any) -> Any:
     """Carry three states over ``gap`` ticks, lowest digit first."""
     while gap != NOTHING:
@@ -101,7 +97,7 @@ def _carried(table: Any, at: Any, gap: Any, x: Any, y: Any, z: Any) -> Any:
     return x, y, z
 
 
-@_inner
+@inner
 def _below(table: Any, at: Any, x: Any, y: Any, z: Any, threshold: Any, margin: Any) -> bool:
     """Whether the bound at ``at`` keeps the state below the threshold."""
     level = table[at + np.uint64(3)]
@@ -113,7 +109,7 @@ def _below(table: Any, at: Any, x: Any, y: Any, z: Any, threshold: Any, margin: 
     return bool(level + a + b + c + margin * size < threshold)
 
 
-@_inner
+@inner
 def _silent(table: Any, at: Any, rest: bool, x: Any, y: Any, z: Any, th: Any, m: Any) -> int:
     """Return for how many ticks a neuron in this state certainly stays silent."""
     if rest and _below(table, at + np.uint64(40), x, y, z, th, m):
@@ -127,14 +123,14 @@ def _silent(table: Any, at: Any, rest: bool, x: Any, y: Any, z: Any, th: Any, m:
     return 4 if _below(table, at, x, y, z, th, m) else 0
 
 
-@_inner
+@inner
 def _schedule(fast: Fast, n: int, due: int, old: int) -> None:
     if old >= 0:
         _take_out(fast, n, old)
     _put_in(fast, n, due)
 
 
-@_inner
+@inner
 def look_small(  # noqa: C901, PLR0912, PLR0915 - one loop with all its scalars in registers
     net: Net, st: State, fast: Fast, p: int, t: int, base: int, count: int
 ) -> int:

@@ -12,11 +12,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from spikecore.backends.event.caching import inner
 from spikecore.backends.event.delivery import is_untouched
-from spikecore.backends.event.kernels import _carry
 from spikecore.backends.event.packed import LANES, Fast, W
+from spikecore.backends.event.states import carry
 from spikecore.backends.event.tables import Net, P, R, State
 
 __all__ = ["read_swept", "sweep_all"]
@@ -36,12 +36,8 @@ HELD = np.int32(64)
 DIGIT, REACHED, FIRES = 0, 1, 2  # Fast.flag
 SLOW, PLAIN, MIXED = 0, 1, 2
 
-_inner = njit(  # type: ignore[call-overload]
-    no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False
-)
 
-
-@_inner
+@inner
 def _digits(last: Any, until: Any, t: int, digit: Any) -> Any:
     """Find the digit of each gap, 0 where there is no single one.
 
@@ -62,37 +58,37 @@ def _digits(last: Any, until: Any, t: int, digit: Any) -> Any:
     return slow, free, held
 
 
-@_inner
+@inner
 def _fill(y: Any, value: Any) -> None:
     for i in range(y.size):
         y[i] = value
 
 
-@_inner
+@inner
 def _gathered(y: Any, x: Any, digit: Any, table: Any) -> None:
     for i in range(y.size):
         y[i] += table[np.uint32(digit[i])] * x[i]
 
 
-@_inner
+@inner
 def _chosen(y: Any, x: Any, digit: Any, free: Any, held: Any) -> None:
     for i in range(y.size):
         y[i] += (held if digit[i] >= HELD else free) * x[i]
 
 
-@_inner
+@inner
 def _scaled(y: Any, x: Any, factor: Any) -> None:
     for i in range(y.size):
         y[i] += factor * x[i]
 
 
-@_inner
+@inner
 def _constant(y: Any, digit: Any, table: Any) -> None:
     for i in range(y.size):
         y[i] = table[np.uint32(digit[i])]
 
 
-@_inner
+@inner
 def _take(cells: Any, arrived: Any, reached: Any, zero: Any) -> None:
     """Take arrivals out of their cells; note who was reached (2: by what is not finite)."""
     one, none = np.int32(1), np.int32(0)
@@ -103,7 +99,7 @@ def _take(cells: Any, arrived: Any, reached: Any, zero: Any) -> None:
         arrived[i] = a + zero
 
 
-@_inner
+@inner
 def _cross(level: Any, threshold: Any, digit: Any, reached: Any, fires: Any) -> Any:
     """Mark who fires; return how many do, and how many are reached."""
     one, none = np.int32(1), np.int32(0)
@@ -117,7 +113,7 @@ def _cross(level: Any, threshold: Any, digit: Any, reached: Any, fires: Any) -> 
     return total, hits
 
 
-@_inner
+@inner
 def _bad(y: Any, reached: Any, zero: Any) -> bool:
     """Whether a state about to be stored is not finite."""
     total = np.int32(0)
@@ -128,20 +124,20 @@ def _bad(y: Any, reached: Any, zero: Any) -> bool:
     return bool(total != 0)
 
 
-@_inner
+@inner
 def _store(x: Any, y: Any, reached: Any) -> None:
     for i in range(y.size):
         x[i] = y[i] if reached[i] != 0 else x[i]
 
 
-@_inner
+@inner
 def _tick(last: Any, reached: Any, t: int) -> None:
     now = last.dtype.type(t)
     for i in range(last.size):
         last[i] = now if reached[i] != 0 else last[i]
 
 
-@_inner
+@inner
 def read_swept(net: Net, fast: Fast, p: int, own: int, t: int, x: Any) -> bool:
     """Put the state in tick ``t`` into ``x``; return whether the neuron is refractory."""
     s, stride = net.population[p, P_STATES], fast.part[p, W_STRIDE]
@@ -152,13 +148,13 @@ def read_swept(net: Net, fast: Fast, p: int, own: int, t: int, x: Any) -> bool:
     bits = net.population[p, P_BITS]
     held = min(t, until) - last
     if held > 0:
-        _carry(x, s, net.real, net.population[p, P_HELD], bits, held)
+        carry(x, s, net.real, net.population[p, P_HELD], bits, held)
         last += held
-    _carry(x, s, net.real, net.population[p, P_FREE], bits, t - last)
+    carry(x, s, net.real, net.population[p, P_FREE], bits, t - last)
     return bool(t <= until)
 
 
-@_inner
+@inner
 def _advance(net: Net, fast: Fast, p: int, lo: int, hi: int, way: int) -> None:
     """Carry the states of lanes ``lo .. hi - 1`` by the digit of their gap."""
     s, stride, used = net.population[p, P_STATES], fast.part[p, W_STRIDE], fast.part[p, W_USED]
@@ -188,7 +184,7 @@ def _advance(net: Net, fast: Fast, p: int, lo: int, hi: int, way: int) -> None:
                 _gathered(y, x, digit, fast.table[c : c + 2 * DIGITS])
 
 
-@_inner
+@inner
 def _exceptions(net: Net, st: State, fast: Fast, p: int, lo: int, hi: int, t: int) -> None:
     """Carry the lanes that have no single digit, one by one."""
     s = net.population[p, P_STATES]
@@ -200,7 +196,7 @@ def _exceptions(net: Net, st: State, fast: Fast, p: int, lo: int, hi: int, t: in
                 fast.lane[k, i] = st.buffer[k]
 
 
-@_inner
+@inner
 def _add(net: Net, fast: Fast, p: int, lo: int, hi: int, base: int) -> bool:
     """Add what has arrived; return whether something that is not finite has."""
     s, n, ports = net.population[p, P_STATES], hi - lo, fast.part[p, W_PORTS]
@@ -227,7 +223,7 @@ def _add(net: Net, fast: Fast, p: int, lo: int, hi: int, base: int) -> bool:
     return bad
 
 
-@_inner
+@inner
 def _fire(net: Net, fast: Fast, p: int, lo: int, hi: int, t: int) -> None:
     """Reset the lanes that fire."""
     s, at = net.population[p, P_STATES], fast.part[p, W_CLOCK] + lo
@@ -242,7 +238,7 @@ def _fire(net: Net, fast: Fast, p: int, lo: int, hi: int, t: int) -> None:
                     fast.lane[k, i] += net.real[net.population[p, P_JUMP] + k]
 
 
-@_inner
+@inner
 def _first_bad(net: Net, fast: Fast, p: int, n: int) -> int:
     for i in range(n):
         for k in range(net.population[p, P_STATES]):
@@ -251,7 +247,7 @@ def _first_bad(net: Net, fast: Fast, p: int, n: int) -> int:
     return n
 
 
-@_inner
+@inner
 def sweep_all(  # noqa: C901, PLR0912 - one loop over blocks of lanes
     net: Net, st: State, fast: Fast, p: int, t: int, base: int, count: int
 ) -> int:

@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from spikecore.backends.event.caching import inner
 from spikecore.backends.event.delivery import prefetch, trailing_zeros
-from spikecore.backends.event.kernels import _carry, _finite
 from spikecore.backends.event.packed import FAR, HORIZONS, WHEEL, Fast, M, W
+from spikecore.backends.event.states import carry, finite
 from spikecore.backends.event.tables import Net, P, R, State
 
 __all__ = ["call", "gather", "look_all", "read", "settle", "wait"]
@@ -37,12 +37,8 @@ REACHED, WOKEN, WORDS = 0, 1, 2  # Fast.hits
 N_HORIZONS = len(HORIZONS)
 ONE, SIX, LOW, NOTHING = np.uint64(1), np.uint64(6), np.uint64(63), np.uint64(0)
 
-_inner = njit(  # type: ignore[call-overload]
-    no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False
-)
 
-
-@_inner
+@inner
 def _take_out(fast: Fast, n: int, tick: int) -> None:
     """Take ``n`` out of the wheel, where it waits for ``tick``."""
     after, before = fast.link[n, 0], fast.link[n, 1]
@@ -54,7 +50,7 @@ def _take_out(fast: Fast, n: int, tick: int) -> None:
         fast.link[after, 1] = before
 
 
-@_inner
+@inner
 def _put_in(fast: Fast, n: int, tick: int) -> None:
     slot = tick & (WHEEL - 1)
     first = fast.wheel[slot]
@@ -64,7 +60,7 @@ def _put_in(fast: Fast, n: int, tick: int) -> None:
     fast.wheel[slot] = n
 
 
-@_inner
+@inner
 def _fits(fast: Fast, at: int, x: Any, s: int, threshold: Any, margin: Any) -> bool:
     """Whether the bound at ``at`` keeps the state ``x`` below the threshold."""
     table = fast.table
@@ -79,7 +75,7 @@ def _fits(fast: Fast, at: int, x: Any, s: int, threshold: Any, margin: Any) -> b
     return bool(level + margin * (size + abs(threshold)) < threshold)
 
 
-@_inner
+@inner
 def _silence(net: Net, fast: Fast, p: int, own: int, x: Any, threshold: Any) -> int:
     """Return for how many ticks a neuron in state ``x`` certainly stays silent."""
     s = net.population[p, P_STATES]
@@ -98,7 +94,7 @@ def _silence(net: Net, fast: Fast, p: int, own: int, x: Any, threshold: Any) -> 
     return 4 if _fits(fast, at, x, s, threshold, margin) else 0
 
 
-@_inner
+@inner
 def wait(net: Net, fast: Fast, p: int, own: int, x: Any, t: int) -> None:
     """Let a neuron, in state ``x`` in tick ``t``, wait for its next call."""
     threshold = net.real[net.population[p, P_THRESHOLD] + net.population[p, P_KINDS] * own]
@@ -111,7 +107,7 @@ def wait(net: Net, fast: Fast, p: int, own: int, x: Any, t: int) -> None:
     held = record[at + UNTIL] - t
     if held > 0:  # judge it by the state in which it leaves its refractory period
         kind = net.population[p, P_KINDS] * own
-        _carry(
+        carry(
             x,
             net.population[p, P_STATES],
             net.real,
@@ -132,7 +128,7 @@ def wait(net: Net, fast: Fast, p: int, own: int, x: Any, t: int) -> None:
         _put_in(fast, n, due)
 
 
-@_inner
+@inner
 def call(net: Net, fast: Fast, t: int) -> None:
     """Wake the neurons whose time has come; the others go on waiting."""
     slot = t & (WHEEL - 1)
@@ -161,7 +157,7 @@ def call(net: Net, fast: Fast, t: int) -> None:
         n = following
 
 
-@_inner
+@inner
 def read(net: Net, fast: Fast, p: int, own: int, t: int, x: Any) -> bool:
     """Put the state in tick ``t`` into ``x``; return whether the neuron is refractory."""
     s = net.population[p, P_STATES]
@@ -174,20 +170,20 @@ def read(net: Net, fast: Fast, p: int, own: int, t: int, x: Any) -> bool:
     bits = net.population[p, P_BITS]
     held = min(t, until) - last
     if held > 0:
-        _carry(x, s, net.real, net.population[p, P_HELD] + base, bits, held)
+        carry(x, s, net.real, net.population[p, P_HELD] + base, bits, held)
         last += held
-    _carry(x, s, net.real, net.population[p, P_FREE] + base, bits, t - last)
+    carry(x, s, net.real, net.population[p, P_FREE] + base, bits, t - last)
     return bool(t <= until)
 
 
-@_inner
+@inner
 def settle(net: Net, st: State, fast: Fast, p: int, own: int, t: int, base: int, hit: bool) -> int:
     """Bring a neuron to tick ``t``. Return 1 if it fires, -1 if its state is not finite."""
     x = st.buffer
     s = net.population[p, P_STATES]
     kind = net.population[p, P_KINDS] * own
     refractory = read(net, fast, p, own, t, x)
-    finite = True
+    sound = True
     if hit:
         gains = net.population[p, P_GAIN_HELD] if refractory else net.population[p, P_GAIN]
         gains += kind * net.population[p, P_PORTS] * s
@@ -196,7 +192,7 @@ def settle(net: Net, st: State, fast: Fast, p: int, own: int, t: int, base: int,
             cell = np.uint64(base + fast.lists[ports + 2 + 2 * k] + own)
             arrived = fast.ring[cell] + (net.real[0] - net.real[0])
             fast.ring[cell] = -(net.real[0] - net.real[0])
-            finite = finite and np.isfinite(arrived)
+            sound = sound and np.isfinite(arrived)
             at = gains + fast.lists[ports + 1 + 2 * k] * s
             for i in range(s):
                 x[i] += net.real[at + i] * arrived
@@ -206,7 +202,7 @@ def settle(net: Net, st: State, fast: Fast, p: int, own: int, t: int, base: int,
     threshold = net.real[net.population[p, P_THRESHOLD] + kind]
     fires = not refractory and level >= threshold and threshold < np.inf
     if hit or fires:
-        if not (finite and _finite(x, s)):
+        if not (sound and finite(x, s)):
             return -1
         at = fast.part[p, W_RECORD] + own * fast.part[p, W_WIDTH]
         if fires:
@@ -224,7 +220,7 @@ def settle(net: Net, st: State, fast: Fast, p: int, own: int, t: int, base: int,
     return 1 if fires else 0
 
 
-@_inner
+@inner
 def gather(fast: Fast, p: int, base: int) -> None:
     """Turn marked cells of all ports into marked neurons."""
     ports, words = fast.part[p, W_PORTS], fast.part[p, W_STRIDE] >> 6
@@ -260,7 +256,7 @@ def gather(fast: Fast, p: int, base: int) -> None:
             w += ONE
 
 
-@_inner
+@inner
 def look_all(net: Net, st: State, fast: Fast, p: int, t: int, base: int, count: int) -> int:
     """Bring all neurons of ``p`` that were reached or woken to tick ``t``.
 

@@ -1,0 +1,181 @@
+"""Compiled: pair STDP, row by row and in arrears (docs/decisions/0005)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from spikecore.backends.event.caching import inner
+from spikecore.backends.event.states import factor, forget_past, past_factor
+from spikecore.backends.event.tables import C, L, Net, R, State
+
+__all__ = [
+    "IGNORE",
+    "POTENTIATE",
+    "add_to_history",
+    "flush",
+    "learn_row",
+    "raise_post_trace",
+    "remember",
+]
+
+FULL = int(R.FULL)
+C_TARGET, C_ROW, C_SYNAPSE = int(C.TARGET), int(C.ROW_0), int(C.SYNAPSE_0)
+C_WEIGHT, C_DELAY, C_DELAY_STEP = int(C.WEIGHT_0), int(C.DELAY_0), int(C.DELAY_STEP)
+L_PROJECTION, L_NEAREST, L_COINCIDENCE = int(L.PROJECTION), int(L.NEAREST), int(L.COINCIDENCE)
+L_DENDRITIC, L_LATE, L_MULTIPLICATIVE = int(L.DENDRITIC), int(L.LATE_CLAMP), int(L.MULTIPLICATIVE)
+L_VALUES, L_PLUS, L_PLUS_LAST = int(L.VALUES_0), int(L.PLUS_0), int(L.PLUS_LAST)
+L_MINUS, L_MINUS_LAST, L_PRE = int(L.MINUS_0), int(L.MINUS_LAST), int(L.PRE_0)
+L_N_PRE, L_POST, L_N_POST = int(L.N_PRE), int(L.POST_0), int(L.N_POST)
+L_HISTORY, L_HISTORY_0, L_MAX_LAG = int(L.HISTORY), int(L.HISTORY_0), int(L.MAX_LAG)
+L_PLUS_FACTOR, L_MINUS_FACTOR = int(L.PLUS_FACTOR), int(L.MINUS_FACTOR)
+POTENTIATE, IGNORE = 1, 2  # L.COINCIDENCE
+
+
+@inner
+def remember(net: Net, st: State, n: int, t: int) -> None:
+    """Add a post spike of neuron ``n`` to the history of every rule it teaches."""
+    g = net.node[n, 0]
+    for e in range(net.group[g, 1], net.group[g + 1, 1]):
+        rule = net.into[e]
+        j = n - net.projection[net.rule[rule, L_PROJECTION], C_TARGET]
+        add_to_history(net, st, rule, j, t, raise_post_trace(net, st, rule, j, t))
+
+
+@inner
+def raise_post_trace(net: Net, st: State, rule: int, j: int, t: int) -> Any:
+    """Let target ``j`` of a rule fire in ``t``; return its trace afterwards."""
+    post = net.rule[rule, L_POST] + j
+    trace = net.real[0]
+    if not net.rule[rule, L_NEAREST]:
+        gap = min(t - st.post[post, 0], net.rule[rule, L_MINUS_LAST])
+        trace += st.post_trace[post] * net.real[net.rule[rule, L_MINUS] + gap]
+    st.post_trace[post] = trace
+    st.post[post, 0] = t
+    return trace
+
+
+@inner
+def add_to_history(net: Net, st: State, rule: int, j: int, t: int, trace: Any) -> None:
+    """Keep a post spike of target ``j`` until all rows have learnt from it."""
+    post = net.rule[rule, L_POST] + j
+    at = net.rule[rule, L_HISTORY_0] + j * net.rule[rule, L_HISTORY] + st.post[post, 1]
+    st.history_tick[at] = t
+    st.history_trace[at] = trace
+    st.post[post, 1] += 1
+    if st.post[post, 1] == net.rule[rule, L_HISTORY]:
+        st.register[FULL] = 1
+
+
+@inner
+def _a_plus(net: Net, st: State, rule: int, synapse: int, t: int) -> Any:
+    """Return A_plus of a synapse at the end of tick ``t``, now or earlier."""
+    a, m = net.real[net.rule[rule, L_VALUES]], net.rule[rule, L_PLUS_FACTOR]
+    if m >= 0:
+        a *= past_factor(net, st, m, synapse, t)
+    return a
+
+
+@inner
+def _a_minus(net: Net, st: State, rule: int, synapse: int, t: int) -> Any:
+    """Return A_minus of a synapse at the end of the present tick ``t``."""
+    a, m = net.real[net.rule[rule, L_VALUES] + 1], net.rule[rule, L_MINUS_FACTOR]
+    if m >= 0:
+        a *= factor(net, st, m, synapse, t)
+    return a
+
+
+@inner
+def _learn(net: Net, st: State, rule: int, i: int, synapse: int, until: int, t: int) -> None:
+    """Bring a synapse up to date: post spikes due by ``until``, then a pre spike in ``t``.
+
+    With ``t`` negative there is no pre spike.
+    """
+    proj = net.rule[rule, L_PROJECTION]
+    j = np.int64(net.target[net.projection[proj, C_SYNAPSE] + synapse])
+    w_at = net.projection[proj, C_WEIGHT] + synapse
+    w = st.weight[w_at]
+    values = net.rule[rule, L_VALUES]
+    low, high = net.real[values + 2], net.real[values + 3]
+    lag = np.int64(0)
+    if net.rule[rule, L_DENDRITIC]:
+        lag = np.int64(
+            net.delay[net.projection[proj, C_DELAY] + net.projection[proj, C_DELAY_STEP] * synapse]
+        )
+    begin = net.rule[rule, L_HISTORY_0] + j * net.rule[rule, L_HISTORY]
+    end = begin + st.post[net.rule[rule, L_POST] + j, 1]
+    while end > begin and st.history_tick[end - 1] + lag > until:
+        end -= 1
+    first = end
+    while first > begin and st.history_tick[first - 1] + lag > st.pre[i, 1]:
+        first -= 1
+    for e in range(first, end):
+        gap = min(st.history_tick[e] + lag - st.pre[i, 0], net.rule[rule, L_PLUS_LAST])
+        a_plus = _a_plus(net, st, rule, synapse, st.history_tick[e] + lag)
+        gain = a_plus * (st.pre_trace[i] * net.real[net.rule[rule, L_PLUS] + gap])
+        if net.rule[rule, L_MULTIPLICATIVE]:
+            gain = gain / high * (high - w)
+        w += gain
+        if not net.rule[rule, L_LATE]:
+            w = min(max(w, low), high)
+    if t >= 0:
+        if net.rule[rule, L_COINCIDENCE] == IGNORE:  # a post spike of this very tick
+            while end > begin and st.history_tick[end - 1] + lag >= t:
+                end -= 1
+        y = net.real[0] - net.real[0]
+        if end > begin:
+            gap = min(t - (st.history_tick[end - 1] + lag), net.rule[rule, L_MINUS_LAST])
+            y = st.history_trace[end - 1] * net.real[net.rule[rule, L_MINUS] + gap]
+        loss = _a_minus(net, st, rule, synapse, t) * y
+        if net.rule[rule, L_MULTIPLICATIVE]:
+            loss = loss / high * (w - low)
+        w -= loss
+        w = min(max(w, low), high)
+    st.weight[w_at] = w
+
+
+@inner
+def learn_row(net: Net, st: State, rule: int, own: int, until: int, t: int) -> None:
+    """Bring row ``own`` up to date, then (``t`` not negative) a pre spike in ``t``."""
+    i = net.rule[rule, L_PRE] + own
+    row = net.projection[net.rule[rule, L_PROJECTION], C_ROW] + own
+    first = net.projection[net.rule[rule, L_PROJECTION], C_SYNAPSE]
+    silent = t < 0 and st.pre_trace[i] == 0  # a row that never fired has nothing to learn
+    for synapse in range(net.row[row], net.row[row] if silent else net.row[row + 1]):
+        post = net.rule[rule, L_POST] + np.int64(net.target[first + synapse])
+        if t >= 0 or st.post[post, 1] > 0:
+            _learn(net, st, rule, i, synapse, until, t)
+    st.pre[i, 1] = max(st.pre[i, 1], until)
+    if t >= 0:
+        trace = net.real[0]
+        if not net.rule[rule, L_NEAREST]:
+            gap = min(t - st.pre[i, 0], net.rule[rule, L_PLUS_LAST])
+            trace += st.pre_trace[i] * net.real[net.rule[rule, L_PLUS] + gap]
+        st.pre_trace[i] = trace
+        st.pre[i, 0] = t
+
+
+@inner
+def flush(net: Net, st: State, t: int) -> None:
+    """Apply all post spikes that have reached their synapses by the end of tick ``t``.
+
+    Histories are cut down to what can still matter: spikes on their way, and the
+    one before them.
+    """
+    st.register[FULL] = 0
+    for rule in range(net.rule.shape[0]):
+        for own in range(net.rule[rule, L_N_PRE]):
+            learn_row(net, st, rule, own, t, -1 - t)
+        for j in range(net.rule[rule, L_N_POST]):
+            begin = net.rule[rule, L_HISTORY_0] + j * net.rule[rule, L_HISTORY]
+            post = net.rule[rule, L_POST] + j
+            keep = st.post[post, 1]
+            while keep > 0 and st.history_tick[begin + keep - 1] + net.rule[rule, L_MAX_LAG] > t:
+                keep -= 1
+            keep = max(0, keep - 1)
+            for e in range(begin, begin + st.post[post, 1] - keep):
+                st.history_tick[e] = st.history_tick[e + keep]
+                st.history_trace[e] = st.history_trace[e + keep]
+            st.post[post, 1] -= keep
+    forget_past(net, st)
