@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -152,6 +154,31 @@ def test_the_model_that_ships_writes_lines_of_a_play(cli):
     common = {"the", "and", "of", "to", "my", "in", "that", "is", "not", "you", "a", "i", "your"}
     assert len(words) > 40
     assert sum(word in common for word in words) > 0.1 * len(words)
+
+
+class After:
+    """Stands for a Ctrl-C that comes after so many steps."""
+
+    def __init__(self, steps):
+        self.left = steps
+
+    def __bool__(self):
+        self.left -= 1
+        return self.left < 0
+
+
+@pytest.mark.parametrize(("steps", "kept"), [(7, True), (4, False)])
+def test_ctrl_c_without_a_checkpoint_keeps_the_best_weights_so_far(cli, monkeypatch, steps, kept):
+    monkeypatch.setattr(
+        "spikecore.cli.astro.deferred_interrupts", lambda: nullcontext(After(steps))
+    )
+    status, out, _ = cli(*TRAIN, "--steps", "20", "--evaluate", "5", "--json")
+    found = json.loads(out)
+    assert (status, found["complete"], found["steps"]) == (130, False, steps)
+    assert found["file"] == ("my.npz" if kept else "")
+    assert Path("my.npz").exists() == kept
+    if kept:
+        assert cli("generate", "my.npz", "--bytes", "5")[0] == 0
 
 
 def test_ctrl_c_keeps_the_checkpoint(cli, tmp_path):

@@ -230,9 +230,15 @@ class LanguageTraining:
         self.save()
         if self.done < recipe.steps:
             return False
-        self.model.load_state_dict(self.best)
-        self.model.eval()
+        self.take_best()
         return True
+
+    def take_best(self) -> bool:
+        """Give the model the weights that did best so far; False if none were validated yet."""
+        if self.best:
+            self.model.load_state_dict(self.best)
+        self.model.eval()
+        return bool(self.best)
 
     def step(self) -> None:
         """Draw windows and let the optimiser take one step."""

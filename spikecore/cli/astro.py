@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,9 @@ from spikecore.files import check_writable
 from spikecore.interrupts import deferred_interrupts
 from spikecore.need_torch import need_torch
 from spikecore.progress import progress_bar
+
+if TYPE_CHECKING:
+    from spikecore.astro import LanguageTraining
 
 __all__ = ["command"]
 
@@ -90,7 +94,9 @@ def generate_command(
 @click.option("--seed", default=0, show_default=True)
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @click.option("--bfloat16", is_flag=True, help="Multiply matrices in bfloat16.")
-@click.option("--checkpoint", type=_PATH, help="Written at every validation and on Ctrl-C.")
+@click.option(
+    "--checkpoint", type=_PATH, help="To go on from: written at every validation and on Ctrl-C."
+)
 @click.option("--resume", is_flag=True, help="Go on from the checkpoint.")
 @output_options
 def train_command(
@@ -168,12 +174,7 @@ def train_command(
     ):
         complete = training.run(on, stop)
     if not complete:
-        kept = f"go on with --resume --checkpoint {checkpoint}" if checkpoint else "nothing kept"
-        output.answer(
-            f"interrupted after {training.done} of {steps} steps: {kept}",
-            {"complete": False, "steps": training.done, "checkpoint": str(checkpoint or "")},
-        )
-        return 130
+        return _interrupted(training, out, checkpoint, output)
     bits = training.test_bits()
     model.save(out)
     rates = model.rates
@@ -190,6 +191,30 @@ def train_command(
         },
     )
     return 0
+
+
+def _interrupted(
+    training: LanguageTraining, out: Path, checkpoint: Path | None, output: Output
+) -> int:
+    """Say how to go on; without a checkpoint, keep the best weights so far in ``out``."""
+    file = ""
+    if checkpoint:
+        kept = f"go on with --resume --checkpoint {checkpoint}"
+    elif training.take_best():
+        training.model.save(out)
+        file, kept = str(out), f"{out} has the best weights so far"
+    else:
+        kept = "nothing was validated yet, so nothing is kept"
+    output.answer(
+        f"interrupted after {training.done} of {training.recipe.steps} steps: {kept}",
+        {
+            "complete": False,
+            "steps": training.done,
+            "checkpoint": str(checkpoint or ""),
+            "file": file,
+        },
+    )
+    return 130
 
 
 def _read(path: Path) -> bytes:

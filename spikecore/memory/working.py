@@ -16,12 +16,11 @@ import numpy.typing as npt
 from spikecore.errors import InvalidInput, UnknownName
 from spikecore.interrupts import deferred_interrupts
 from spikecore.memory.working_state import (
-    NEVER,
     STEP,
-    NeuronArrays,
     Pulses,
     Rules,
-    ZoneArrays,
+    resting_neurons,
+    resting_zones,
 )
 from spikecore.progress import progress_bar
 from spikecore.quantities import Quantity, ms, ticks_of
@@ -43,7 +42,6 @@ Preset = Literal["robust", "published"]
 WORKING_PRESETS: dict[str, tuple[int, int]] = {"published": (6, 1), "robust": (9, 4)}
 """Preset -> neurons of a zone that must fire together, and within how many steps of 0.1 ms."""
 
-OUT_DEGREE, REACH = 40, 5.0
 STORE_CURRENT, CUE_CURRENT, NOISE_CURRENT = 80.0, 8.0, 20.0
 STORE_NOISE = 0.05
 SHOWN, PAUSE, CUE, READ = 2000, 1000, 1500, 2500  # steps
@@ -145,8 +143,8 @@ class AstrocyteWorkingMemory:
         self.noise_rate = _not_negative(noise_rate, "noise_rate")
         needed, window = WORKING_PRESETS[preset]
         self._rules = Rules(self.gain, needed, window)
-        self._neurons = _rest(zones, _targets(self.side, self.seed))
-        self._zones = _resting_zones(zones)
+        self._neurons = resting_neurons(zones, self.seed)
+        self._zones = resting_zones(zones)
         self._step = 0
         self._drawn: tuple[int, Pulses] | None = None
         self._stores = 0
@@ -391,67 +389,13 @@ def calcium_response(drive: Quantity, duration: Quantity) -> FloatArray:
 
     pulse = int(ticks_of(drive, STEP, "drive", minimum=1, single=True))
     steps = int(ticks_of(duration, STEP, "duration", minimum=1, single=True))
-    one = _resting_zones(1)
+    one = resting_zones(1)
     one.drive_end[:] = pulse
     trace, old_c, old_i = np.empty(steps), np.empty((1, 1)), np.empty((1, 1))
     for step in range(steps):
         calcium(one, old_c, old_i, step)
         trace[step] = one.calcium[0, 0]
     return trace
-
-
-def _rest(zones: int, targets: IntArray) -> NeuronArrays:
-    side = 3 * zones + 1
-    row, column = np.indices((side, side)).reshape(2, -1) // 3
-    # Zones share their edges; a neuron belongs to the last zone that has it.
-    home = np.minimum(row, zones - 1) * zones + np.minimum(column, zones - 1)
-
-    def whole(value: int) -> IntArray:
-        return np.full(side**2, value, np.int64)
-
-    zero = np.zeros(side**2)
-    return NeuronArrays(
-        v=np.full(side**2, -70.0),
-        u=zero,
-        glutamate=zero.copy(),
-        synaptic=zero.copy(),
-        noise=zero.copy(),
-        noise_end=whole(NEVER),
-        last=whole(NEVER),
-        counts=whole(0),
-        home=home.astype(np.int64),
-        targets=targets,
-    )
-
-
-def _resting_zones(zones: int) -> ZoneArrays:
-    shape = (zones, zones)
-    return ZoneArrays(
-        calcium=np.full(shape, 0.072495),
-        h=np.full(shape, 0.886314),
-        ip3=np.full(shape, 0.820204),
-        drive_end=np.full(shape, NEVER, np.int64),
-        coincident=np.full(shape, NEVER, np.int64),
-        gain_end=np.full(shape, NEVER, np.int64),
-    )
-
-
-def _targets(side: int, seed: int) -> IntArray:
-    """Draw the targets of each neuron: 40 others, distances exponential, directions uniform."""
-    rng = stream(seed, "working memory/targets")
-    targets = np.empty((side**2, OUT_DEGREE), np.int64)
-    for source in range(side**2):
-        y, x = divmod(source, side)
-        found: dict[int, None] = {}
-        while len(found) < OUT_DEGREE:
-            distance, angle = rng.exponential(REACH, 128), rng.uniform(0.0, 2 * np.pi, 128)
-            rows = y + np.trunc(distance * np.cos(angle)).astype(np.int64)
-            columns = x + np.trunc(distance * np.sin(angle)).astype(np.int64)
-            inside = (rows >= 0) & (rows < side) & (columns >= 0) & (columns < side)
-            numbers = rows[inside] * side + columns[inside]
-            found |= dict.fromkeys(numbers[numbers != source].tolist())
-        targets[source] = list(found)[:OUT_DEGREE]
-    return targets
 
 
 def _boolean(picture: npt.ArrayLike) -> Picture:

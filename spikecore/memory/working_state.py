@@ -1,4 +1,4 @@
-"""State of the working memory, as its compiled steps take it."""
+"""State of the working memory, as its compiled steps take it, and how it begins."""
 
 from __future__ import annotations
 
@@ -7,11 +7,24 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NEVER", "STEP", "NeuronArrays", "Pulses", "Rules", "ZoneArrays"]
+from spikecore.randomness import stream
+
+__all__ = [
+    "NEVER",
+    "STEP",
+    "NeuronArrays",
+    "Pulses",
+    "Rules",
+    "ZoneArrays",
+    "resting_neurons",
+    "resting_zones",
+]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
+OUT_DEGREE, REACH = 40, 5.0
+"""Synapses of a neuron, and the mean distance of their targets, in neurons."""
 STEP = 0.1
 """Length of a step, ms."""
 NEVER = -(10**9)
@@ -58,3 +71,59 @@ class Pulses(NamedTuple):
     steps: IntArray
     neurons: IntArray
     amplitudes: FloatArray
+
+
+def resting_neurons(zones: int, seed: int) -> NeuronArrays:
+    """Return neurons at rest, wired, under ``zones`` squared astrocytes."""
+    side = 3 * zones + 1
+    row, column = np.indices((side, side)).reshape(2, -1) // 3
+    # Zones share their edges; a neuron belongs to the last zone that has it.
+    home = np.minimum(row, zones - 1) * zones + np.minimum(column, zones - 1)
+
+    def whole(value: int) -> IntArray:
+        return np.full(side**2, value, np.int64)
+
+    zero = np.zeros(side**2)
+    return NeuronArrays(
+        v=np.full(side**2, -70.0),
+        u=zero,
+        glutamate=zero.copy(),
+        synaptic=zero.copy(),
+        noise=zero.copy(),
+        noise_end=whole(NEVER),
+        last=whole(NEVER),
+        counts=whole(0),
+        home=home.astype(np.int64),
+        targets=_targets(side, seed),
+    )
+
+
+def resting_zones(zones: int) -> ZoneArrays:
+    """Return ``zones`` squared astrocytes at rest."""
+    shape = (zones, zones)
+    return ZoneArrays(
+        calcium=np.full(shape, 0.072495),
+        h=np.full(shape, 0.886314),
+        ip3=np.full(shape, 0.820204),
+        drive_end=np.full(shape, NEVER, np.int64),
+        coincident=np.full(shape, NEVER, np.int64),
+        gain_end=np.full(shape, NEVER, np.int64),
+    )
+
+
+def _targets(side: int, seed: int) -> IntArray:
+    """Draw the targets of each neuron: 40 others, distances exponential, directions uniform."""
+    rng = stream(seed, "working memory/targets")
+    targets = np.empty((side**2, OUT_DEGREE), np.int64)
+    for source in range(side**2):
+        y, x = divmod(source, side)
+        found: dict[int, None] = {}
+        while len(found) < OUT_DEGREE:
+            distance, angle = rng.exponential(REACH, 128), rng.uniform(0.0, 2 * np.pi, 128)
+            rows = y + np.trunc(distance * np.cos(angle)).astype(np.int64)
+            columns = x + np.trunc(distance * np.sin(angle)).astype(np.int64)
+            inside = (rows >= 0) & (rows < side) & (columns >= 0) & (columns < side)
+            numbers = rows[inside] * side + columns[inside]
+            found |= dict.fromkeys(numbers[numbers != source].tolist())
+        targets[source] = list(found)[:OUT_DEGREE]
+    return targets
