@@ -120,7 +120,7 @@ def draw(data: dict, found: dict) -> Figure:
         axes.axhline(0.9, color="#20303c", lw=0.8, ls=":")
         axes.set(xlabel="delay after the last of four pictures, s", title=title, ylim=(0, 1.02))
         axes.spines[["top", "right"]].set_visible(False)
-    figure.axes[0].legend(frameon=False, fontsize=8, loc="lower left")
+    figure.axes[0].legend(frameon=False, fontsize=8, loc="center left")
     figure.supxlabel(one_line(found), fontsize=6, color="#7f8c95")
     return figure
 
