@@ -20,20 +20,24 @@ from numba.core.errors import TypingError
 from numba.cpython.unsafe.numbers import trailing_zeros as _trailing_zeros
 from numba.extending import intrinsic
 
-from spikecore.backends.event.caching import inlined
+from spikecore.backends.event.caching import inlined, inner
 from spikecore.backends.event.packed import BLOCK, Fast, M, Q, W
 from spikecore.backends.event.tables import C, Net, R, State
 
-__all__ = ["arrivals", "is_untouched", "prefetch", "room", "send_row"]
+__all__ = ["ask_for", "arrivals", "is_untouched", "prefetch", "room", "send_row", "settle_counts"]
 
 C_SYNAPSE, C_WEIGHT, C_WEIGHT_STEP = int(C.SYNAPSE_0), int(C.WEIGHT_0), int(C.WEIGHT_STEP)
+C_SOURCE, SPIKES = int(C.SOURCE), 2  # State.lists
 C_ROW, C_DELAY, C_DELAY_STEP = int(C.ROW_0), int(C.DELAY_0), int(C.DELAY_STEP)
 CELL_BITS, SLOT_MASK, INDEX_MASK = int(M.CELL_BITS), int(M.SLOT_MASK), int(M.INDEX_MASK)
 QUEUED, ANY_WHEEL = int(M.QUEUED), int(M.ANY_WHEEL)
 W_SWEPT = int(W.SWEPT)
 HEAD, NEXT = int(Q.HEAD), int(Q.NEXT)
-FREE_HEAD, N_FREE = int(R.FREE_HEAD), int(R.N_FREE)
+FREE_HEAD, N_FREE, N_SPIKES = int(R.FREE_HEAD), int(R.N_FREE), int(R.N_SPIKES)
 SENT, DELIVERED, PENDING = int(R.SENT), int(R.DELIVERED), int(R.PENDING)
+TICK, PROJECTION, OWN, TIMES = 0, 1, 2, 3  # Fast.log
+FIRST, LOGGED = 0, 1  # Fast.log_at
+LINE, MOST_LINES = 16, 8
 
 ONE, SIX, TWELVE, LOW = np.uint64(1), np.uint64(6), np.uint64(12), np.uint64(63)
 IN_BLOCK = np.uint64(BLOCK - 1)
@@ -78,6 +82,12 @@ is_untouched: Any = _untouched
 trailing_zeros: Any = _trailing_zeros
 
 
+@inner
+def _add_row(cells: Any, weights: Any, zero: Any) -> None:
+    for i in range(cells.size):
+        cells[i] += weights[i] + zero
+
+
 @inlined
 def _to_ring(net: Net, st: State, fast: Fast, p: int, lo: int, hi: int, base: Any) -> None:
     """Add the synapses ``lo .. hi - 1`` of projection ``p`` to their cells."""
@@ -87,7 +97,11 @@ def _to_ring(net: Net, st: State, fast: Fast, p: int, lo: int, hi: int, base: An
     begin, end = first + np.uint64(lo), first + np.uint64(hi)
     w_at = np.uint64(net.projection[p, C_WEIGHT])
     zero = net.real[0] - net.real[0]
-    if net.projection[p, C_WEIGHT_STEP] == 0:
+    if fast.runs[p] != 0 and net.projection[p, C_WEIGHT_STEP] != 0:  # cells side by side
+        cell = np.int64((base + np.uint64(packed[begin])) & mask)
+        at = np.int64(w_at) + lo
+        _add_row(ring[cell : cell + hi - lo], weight[at : at + hi - lo], zero)
+    elif net.projection[p, C_WEIGHT_STEP] == 0:
         w = weight[w_at] + zero
         for s in range(begin, end):
             ring[(base + np.uint64(packed[s])) & mask] += w
@@ -121,6 +135,70 @@ def _count(net: Net, fast: Fast, p: int, lo: int, hi: int, now: int, many: int) 
     begin = np.uint64(net.projection[p, C_SYNAPSE])
     for s in range(begin + np.uint64(lo), begin + np.uint64(hi)):
         due[(start + (np.uint64(packed[s]) >> shift)) & mask] += many
+
+
+@inlined
+def _count_later(net: Net, st: State, fast: Fast, p: int, own: int, t: int, many: int) -> None:
+    """Remember a row whose events wait for many different ticks, in place of counting them.
+
+    Nobody asks for the counts before the run ends, and by then nearly all have arrived.
+    """
+    size = np.int64(fast.log.shape[1])
+    if fast.log_at[LOGGED] == size:
+        _settle_oldest(net, st, fast, t)
+    at = (fast.log_at[FIRST] + fast.log_at[LOGGED]) % size
+    fast.log[TICK, at], fast.log[PROJECTION, at] = t, p
+    fast.log[OWN, at], fast.log[TIMES, at] = own, many
+    fast.log_at[LOGGED] += 1
+
+
+@inner
+def _settle_oldest(net: Net, st: State, fast: Fast, t: int) -> None:
+    """Count the events of the oldest remembered row: due by tick ``t``, or later."""
+    at = fast.log_at[FIRST]
+    then, p, many = fast.log[TICK, at], fast.log[PROJECTION, at], fast.log[TIMES, at]
+    row = net.projection[p, C_ROW] + fast.log[OWN, at]
+    lo, hi = net.row[row], net.row[row + 1]
+    arrived = (hi - lo) * many
+    if t - then <= fast.meta[SLOT_MASK]:
+        begin = net.projection[p, C_SYNAPSE]
+        for s in range(begin + lo, begin + hi):
+            due = then + (np.int64(fast.packed[s]) >> fast.meta[CELL_BITS])
+            if due > t:
+                fast.due[due & fast.meta[SLOT_MASK]] += many
+                arrived -= many
+    st.register[DELIVERED] += arrived
+    st.register[PENDING] -= arrived
+    fast.log_at[FIRST] = (at + 1) % fast.log.shape[1]
+    fast.log_at[LOGGED] -= 1
+
+
+@inner
+def settle_counts(net: Net, st: State, fast: Fast, t: int) -> None:
+    """Count all events of remembered rows as of the end of tick ``t``."""
+    while fast.log_at[LOGGED] > 0:
+        _settle_oldest(net, st, fast, t)
+
+
+@inlined
+def ask_for(net: Net, st: State, fast: Fast, spike: int) -> None:
+    """Prefetch what will soon be needed: the row of the next spike but one, and where more begin."""
+    ahead = st.lists[SPIKES, min(spike + 5, st.register[N_SPIKES] - 1)]
+    p = net.group[net.node[ahead, 0], 0]
+    if p < net.group[net.node[ahead, 0] + 1, 0]:
+        prefetch(net.row, np.uint64(net.projection[p, C_ROW] + ahead - net.projection[p, C_SOURCE]))
+    n = st.lists[SPIKES, spike + 2]
+    p = net.group[net.node[n, 0], 0]
+    if p >= net.group[net.node[n, 0] + 1, 0]:
+        return
+    row = net.projection[p, C_ROW] + n - net.projection[p, C_SOURCE]
+    lo, hi = net.row[row], net.row[row + 1]
+    hi = min(hi, lo + LINE * MOST_LINES)
+    first, w = net.projection[p, C_SYNAPSE], net.projection[p, C_WEIGHT]
+    for s in range(lo, hi, LINE):
+        prefetch(fast.packed, np.uint64(first + s))
+        if net.projection[p, C_WEIGHT_STEP] != 0:
+            prefetch(st.weight, np.uint64(w + s))
 
 
 @inlined
@@ -194,9 +272,13 @@ def send_row(net: Net, st: State, fast: Fast, p: int, own: int, t: int, many: in
             for k in range(lo, hi):
                 for _ in range(many):
                     _to_ring(net, st, fast, p, k, k + 1, base)
-        if fast.part[fast.aims[p], W_SWEPT] == 0:
+        swept = fast.part[fast.aims[p], W_SWEPT] != 0
+        if not swept:
             _mark(net, fast, p, lo, hi, base)
-        _count(net, fast, p, lo, hi, now, many)
+        if swept and hi > lo + 1 and net.projection[p, C_DELAY_STEP] != 0:
+            _count_later(net, st, fast, p, own, t, many)
+        else:
+            _count(net, fast, p, lo, hi, now, many)
     st.register[SENT] += (hi - lo) * many
     st.register[PENDING] += (hi - lo) * many
 

@@ -12,7 +12,13 @@ from typing import Any
 from numba import njit
 
 from spikecore.backends.event.caching import inlined, kept_with_sources
-from spikecore.backends.event.delivery import arrivals, room, send_row
+from spikecore.backends.event.delivery import (
+    arrivals,
+    ask_for,
+    room,
+    send_row,
+    settle_counts,
+)
 from spikecore.backends.event.drawn import draw_inputs
 from spikecore.backends.event.kernels import (
     DIVERGED,
@@ -21,6 +27,7 @@ from spikecore.backends.event.kernels import (
     GROW,
     OUTPUT_FULL,
     RUNAWAY,
+    SETTLE,
     WAKE,
     list_sources,
 )
@@ -29,6 +36,7 @@ from spikecore.backends.event.packed import WHEEL, Fast, M, Q, W
 from spikecore.backends.event.replay import D, flush_dense, learn_dense, remember
 from spikecore.backends.event.small import look_small
 from spikecore.backends.event.sweep import read_swept, sweep_all
+from spikecore.backends.event.sweep_lif import sweep_lif
 from spikecore.backends.event.tables import C, L, Net, P, R, State
 from spikecore.backends.event.wheel import call, gather, look_all, read, wait
 
@@ -39,7 +47,7 @@ SPIKE, PROJECTION, N_OUT, INPUT = int(R.SPIKE), int(R.PROJECTION), int(R.N_OUT),
 PENDING, FULL = int(R.PENDING), int(R.FULL)
 C_SOURCE, C_RULE, L_COINCIDENCE = int(C.SOURCE), int(C.RULE), int(L.COINCIDENCE)
 P_START = int(P.START)
-W_SWEPT, W_SMALL = int(W.SWEPT), int(W.SMALL_0)
+W_SWEPT, W_SMALL, W_ALIKE = int(W.SWEPT), int(W.SMALL_0), int(W.ALIKE)
 QUEUED, SLOT_MASK, ANY_WHEEL = int(M.QUEUED), int(M.SLOT_MASK), int(M.ANY_WHEEL)
 NEXT, D_DENSE = int(Q.NEXT), int(D.DENSE)
 SPIKES, MANY = 2, 3  # State.lists
@@ -68,7 +76,10 @@ def _neurons(net: Net, st: State, fast: Fast, t: int, sources: Any, out: Any) ->
         call(net, fast, t)
     for p in range(net.population.shape[0]):
         if fast.part[p, W_SWEPT]:
-            count = sweep_all(net, st, fast, p, t, base, count)
+            if fast.part[p, W_ALIKE] >= 0:
+                count = sweep_lif(net, st, fast, p, t, base, count)
+            else:
+                count = sweep_all(net, st, fast, p, t, base, count)
         else:
             gather(fast, p, base)
             if fast.part[p, W_SMALL] >= 0:
@@ -92,6 +103,8 @@ def _send(net: Net, st: State, fast: Fast, t: int) -> int:
     """Send the spikes of ``t``, neuron by neuron; return GROW if the queues are too small."""
     reg = st.register
     while reg[SPIKE] < reg[N_SPIKES]:
+        if reg[SPIKE] + 2 < reg[N_SPIKES]:
+            ask_for(net, st, fast, reg[SPIKE])
         n, many = st.lists[SPIKES, reg[SPIKE]], st.lists[MANY, reg[SPIKE]]
         g = net.node[n, 0]
         while net.group[g, 0] + reg[PROJECTION] < net.group[g + 1, 0]:
@@ -158,12 +171,14 @@ def run(
 ) -> int:
     """Run ticks up to ``stop``; return why it ended, as ``kernels.run``.
 
-    ``stop`` may be WAKE (let all neurons that are not swept wait for their calls) or FLUSH
-    (bring all plastic weights up to date).
+    ``stop`` may be WAKE (let all neurons that are not swept wait for their calls), FLUSH
+    (bring all plastic weights up to date) or SETTLE (count events that were not counted).
     """
     reg = st.register
     if stop == WAKE:
         _wake(net, st, fast, reg[TICK] - 1)
+    elif stop == SETTLE:
+        settle_counts(net, st, fast, reg[TICK] - 1)
     elif stop == FLUSH:
         flush_dense(net, st, fast, reg[TICK] - 1)
         flush(net, st, reg[TICK] - 1)
@@ -182,6 +197,7 @@ def run(
                 return OUTPUT_FULL
             code: int = _neurons(net, st, fast, t, sources, out)
             if code != DONE:
+                settle_counts(net, st, fast, t)
                 return code
             draw_inputs(net, st, fast, t)
             reg[PHASE] = 1
@@ -194,5 +210,7 @@ def run(
         reg[PHASE] = 0
         reg[TICK] = t + 1
         if reg[PENDING] > max_pending:
-            return RUNAWAY
+            settle_counts(net, st, fast, t)
+            if reg[PENDING] > max_pending:
+                return RUNAWAY
     return DONE

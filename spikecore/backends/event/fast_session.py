@@ -78,7 +78,10 @@ class FastSession(EventSession):
                 got=f"{to_tick} ticks",
                 fix="use delivery=calendar, or float64",
             )
-        return super().advance(to_tick, on_progress)
+        status = super().advance(to_tick, on_progress)
+        self._settle_counts()
+        self._keep_counters()
+        return status
 
     def _build(self) -> Fast:
         """Lay everything out: once, as :meth:`_reset` may be called for each operation."""
@@ -178,6 +181,7 @@ class FastSession(EventSession):
                 share = part[i, W.HITS] / (p.size * ticks)
                 wanted = sweepable(p) and share > (SWEEP_TO if wanted else SWEEP_FROM)
             if wanted != part[i, W.SWEPT]:
+                self._settle_counts()
                 kept = tuple(a.copy() for a in self._population(i))
                 part[i, W.SWEPT] = wanted
                 self._set_population(i, *kept)
@@ -237,6 +241,11 @@ class FastSession(EventSession):
                 self.tick = int(register[R.TICK])
                 self._choose()
         return self._fast_run(stop, sources, probes, who, traces)
+
+    def _settle_counts(self) -> None:
+        """Count the synaptic events of rows that were only remembered."""
+        if self.fast.log_at[1]:
+            self._fast_run(kernels.SETTLE)
 
     def _grow(self) -> None:
         free = (int(R.FREE_HEAD), int(R.N_FREE))

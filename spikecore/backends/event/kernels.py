@@ -28,13 +28,14 @@ __all__ = [
     "GROW",
     "OUTPUT_FULL",
     "RUNAWAY",
+    "SETTLE",
     "WAKE",
     "list_sources",
     "run",
 ]
 
 DONE, OUTPUT_FULL, GROW, DIVERGED, RUNAWAY = 0, 1, 2, 3, 4
-WAKE, FLUSH = -1, -2
+WAKE, FLUSH, SETTLE = -1, -2, -3
 """Special orders that ``run`` takes in place of a tick to stop at. (One entry point,
 because each costs its own compilation.)"""
 

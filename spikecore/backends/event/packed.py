@@ -84,6 +84,8 @@ class W(IntEnum):
     MAY_REST = 10  # 1 if the drive alone stays below the threshold
     HITS = 11  # neurons reached so far, since somebody last looked
     SMALL_0 = 12  # in Fast.small, or -1
+    SIZE = 13
+    ALIKE = 14  # 1: nearly all gaps are the same, 0: not; -1: no case for sweep_lif.py
 
 
 class Q(IntEnum):
@@ -103,10 +105,13 @@ class Fast(NamedTuple):
     small: Array  # coefficients of small populations
     packed: Array  # per synapse: delay << CELL_BITS | cell
     aims: Array  # per projection: population that it aims at
+    runs: Array  # per projection: 1 if the cells of each row lie side by side, in order
     ring: Array
     bits: Array  # cells of the ring that something has reached
     words: Array  # words of bits that are not 0 (queues only)
     due: Array  # synaptic events per slot (ring only)
+    log: Array  # rows sent whose events are still to be counted (delivery.py)
+    log_at: Array  # the first of them, and how many there are
     queue: Array
     entry_cell: Array
     entry_weight: Array
@@ -130,7 +135,12 @@ class Fast(NamedTuple):
     seen_trace: Array
     loss: Array  # per target: what a pre spike of this tick takes off
     flag: Array  # scratch of a sweep: digit of the gap, reached, fires
+    signs: Array  # (3, vectors): neurons that fire, are left to scalar code, are not finite
+    tally: Array  # how many of each, and others
 
+
+LOG = 2**17
+"""Rows that are remembered rather than counted."""
 
 CHUNK = 1024
 """Neurons with parameters of their own whose bounds are worked out at a time."""
@@ -223,6 +233,14 @@ def _used_entries(p: LoweredPopulation, ports: dict[int, int]) -> tuple[Array, A
     return live, entry
 
 
+def _is_lif(entry: Array, ports: dict[int, int]) -> bool:
+    """Whether states but the last decay alone, each by itself; ``entry``: what is used."""
+    alone = np.zeros_like(entry)
+    alone[:, :-1] = np.eye(entry.shape[0], dtype=bool)
+    alone[-1] = True
+    return 1 <= len(ports) <= 2 and bool((alone | ~entry).all())
+
+
 def build_fast(
     lowered: Lowered, net: Net, order: list[int], dtype: np.dtype[Any], *, queued: bool
 ) -> Fast:
@@ -264,6 +282,8 @@ def build_fast(
             int(rest.any()),
             0,
             -1 if own_small is None else n_small,
+            p.size,
+            1 if own_small is not None and _is_lif(entry, ports) else -1,
         )
         if own_small is not None:
             small.append(own_small)
@@ -276,6 +296,7 @@ def build_fast(
         n_record += p.size * width
         n_swept += s * stride
     slots = 1 if queued else 1 << slot_bits
+    packed = _packed(lowered, order, layout, cell_bits)
     record = np.zeros(n_record, dtype)
     clock = np.full((2, n_clock), -1, whole)
     return Fast(
@@ -293,7 +314,7 @@ def build_fast(
         lists=np.concatenate([np.zeros(1, np.int64), *lists])[1:],
         table=np.concatenate([np.empty(0), *table]).astype(dtype),
         small=np.concatenate([np.empty(0), *small]).astype(dtype),
-        packed=_packed(lowered, order, layout, cell_bits),
+        packed=packed,
         aims=np.array(
             [
                 [q.start for q in lowered.populations].index(lowered.projections[i].target_start)
@@ -301,10 +322,13 @@ def build_fast(
             ],
             np.int64,
         ),
+        runs=_runs(lowered, order, packed),
         ring=np.full(slots << cell_bits, -0.0, dtype),
         bits=np.zeros(max(1, (slots << cell_bits) >> 6), np.uint64),
         words=np.zeros(((1 << cell_bits) >> 12) + 1, np.uint64),
         due=np.zeros(1 << slot_bits, np.int64),
+        log=np.zeros((4, 1 if queued else LOG), np.int64),
+        log_at=np.zeros(2, np.int64),
         queue=np.zeros(((1 << slot_bits) if queued else 1, len(Q)), np.int64),
         entry_cell=np.zeros(BLOCK, np.uint32),
         entry_weight=np.zeros(BLOCK, dtype),
@@ -322,10 +346,12 @@ def build_fast(
         random=np.zeros(LANES, np.uint64),
         **dense_arrays(lowered, net, order, dtype),
         flag=np.zeros((3, LANES), np.int32),
+        signs=np.zeros((3, max(1, n_clock // 16)), np.uint16),
+        tally=np.zeros(5, np.int64),
     )
 
 
-CONSTANT = frozenset({"packed", "table", "small", "aims", "lists", "steps"})
+CONSTANT = frozenset({"packed", "table", "small", "aims", "runs", "lists", "steps"})
 """Fields of :class:`Fast` that kernels only read."""
 
 
@@ -352,6 +378,22 @@ def _packed(
             own += p.target
             own += np.uint32(layout[at[p.target_start]][p.port])
         begin += p.size
+    return out
+
+
+def _runs(lowered: Lowered, order: list[int], packed: Array) -> Array:
+    out, begin = np.zeros(len(order), np.uint8), 0
+    for k, i in enumerate(order):
+        row = lowered.projections[i].row
+        own = packed[begin : begin + int(row[-1])]
+        begin += own.size
+        width = int(row[1] - row[0])
+        # Rows of one length, the first of which says at once whether it is worth a look.
+        if width > 1 and own.size == width * (row.size - 1) and own[width - 1] == own[0] + width - 1:
+            rows = own.reshape(-1, width)
+            out[k] = np.array_equal(row, np.arange(row.size) * width) and bool(
+                (rows == rows[:, :1] + np.arange(width, dtype=np.uint32)).all()
+            )
     return out
 
 

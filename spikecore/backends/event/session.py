@@ -146,8 +146,11 @@ class EventSession(SteppedSession):
             self.status = "runaway"
             self.message = f"more than {self.options.max_pending} synaptic events in flight"
         self._keep_traces(probes, traces)
+        self._keep_counters()
+
+    def _keep_counters(self) -> None:
         for name in ("sent", "delivered", "pending", "updates"):
-            self.counters[name] = int(register[R[name.upper()]])
+            self.counters[name] = int(self.state.register[R[name.upper()]])
 
     def _fit_inputs(self, ticks: IndexArray) -> None:
         """Make room for the largest number of source spikes in one tick."""

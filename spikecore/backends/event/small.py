@@ -34,6 +34,7 @@ ONE, SIX, LOW, NOTHING = np.uint64(1), np.uint64(6), np.uint64(63), np.uint64(0)
 
 # Positions in the table.
 H, THRESHOLD, MARGIN, GAIN, RESET, JUMP, MASK = 0, 3, 4, 5, 17, 20, 23
+HELD_GAIN = GAIN + 6
 BOUND, DIGITS = 26, 26 + 8 * (len(HORIZONS) + 1)
 MOST_STATES, MOST_PORTS = 3, 2
 BITS = np.uint64(6)

@@ -1,0 +1,146 @@
+"""Vectors of neurons for kernels that the compiler would not turn into vector instructions.
+
+LLVM makes vectors of a loop only if it can show that its arrays do not overlap, and gives up
+where there are many. Here the vectors are written down: :class:`Vector` has the operators of
+Python, each is one instruction of LLVM for :data:`LANES` neurons, on whatever processor.
+No operation is allowed to be fused or reordered: the bits are those of scalar code.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+
+__all__ = ["WIDTH", "Vector", "Vectors", "where"]
+
+WIDTH = 16
+"""Neurons in a vector: one register of 32-bit numbers where those are widest, else several."""
+
+
+class Vector:
+    """Values of :data:`WIDTH` neurons: numbers, or truth values that comparisons return."""
+
+    __slots__ = ("builder", "value")
+
+    def __init__(self, builder: Any, value: Any) -> None:
+        self.builder, self.value = builder, value
+
+    def _float(self) -> bool:
+        return isinstance(self.value.type.element, ir.FloatType | ir.DoubleType)
+
+    def _make(self, name: str, other: Vector) -> Vector:
+        return Vector(self.builder, getattr(self.builder, name)(self.value, other.value))
+
+    def __add__(self, other: Vector) -> Vector:
+        return self._make("fadd" if self._float() else "add", other)
+
+    def __sub__(self, other: Vector) -> Vector:
+        return self._make("fsub" if self._float() else "sub", other)
+
+    def __mul__(self, other: Vector) -> Vector:
+        return self._make("fmul" if self._float() else "mul", other)
+
+    def __and__(self, other: Vector) -> Vector:
+        return self._make("and_", other)
+
+    def __or__(self, other: Vector) -> Vector:
+        return self._make("or_", other)
+
+    def __invert__(self) -> Vector:
+        return Vector(self.builder, self.builder.not_(self.value))
+
+    def _compare(self, sign: str, other: Vector) -> Vector:
+        compare = self.builder.fcmp_ordered if self._float() else self.builder.icmp_signed
+        return Vector(self.builder, compare(sign, self.value, other.value))
+
+    def __ge__(self, other: Vector) -> Vector:
+        return self._compare(">=", other)
+
+    def __le__(self, other: Vector) -> Vector:
+        return self._compare("<=", other)
+
+    def __lt__(self, other: Vector) -> Vector:
+        return self._compare("<", other)
+
+    def same(self, other: Vector) -> Vector:
+        """Where both are equal (what is not a number equals nothing)."""
+        return self._compare("==", other)
+
+    def untouched(self) -> Vector:
+        """Where a number is -0.0: a cell that nothing has reached."""
+        b, width = self.builder, 32 if isinstance(self.value.type.element, ir.FloatType) else 64
+        whole = ir.VectorType(ir.IntType(width), WIDTH)
+        sign = ir.Constant(whole, [1 << (width - 1)] * WIDTH)
+        return Vector(b, b.icmp_unsigned("==", b.bitcast(self.value, whole), sign))
+
+    def bits(self) -> Any:
+        """Return truth values as one whole number, the first neuron lowest."""
+        return self.builder.bitcast(self.value, ir.IntType(WIDTH))
+
+
+def where(condition: Vector, yes: Vector, no: Vector) -> Vector:
+    """Choose neuron by neuron."""
+    b = condition.builder
+    return Vector(b, b.select(condition.value, yes.value, no.value))
+
+
+class Vectors:
+    """Makes vectors from numbers and arrays."""
+
+    def __init__(self, context: Any, builder: Any) -> None:
+        self.context, self.builder = context, builder
+
+    def of(self, number: Any) -> Vector:
+        """Repeat one number."""
+        b, whole = self.builder, ir.VectorType(number.type, WIDTH)
+        first = b.insert_element(ir.Constant(whole, ir.Undefined), number, ir.IntType(32)(0))
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
+        return Vector(b, b.shuffle_vector(first, first, zeros))
+
+    def constant(self, kind: Any, number: float) -> Vector:
+        """Repeat a number known beforehand."""
+        return Vector(self.builder, ir.Constant(ir.VectorType(kind, WIDTH), [number] * WIDTH))
+
+    def counting(self, kind: Any) -> Vector:
+        """0, 1, 2 and so on."""
+        return Vector(self.builder, ir.Constant(ir.VectorType(kind, WIDTH), list(range(WIDTH))))
+
+    def data(self, kind: Any, array: Any) -> Any:
+        """Return the address of the first entry of a C-contiguous array."""
+        return self.context.make_array(kind)(self.context, self.builder, array).data
+
+    def load(self, data: Any, at: Any) -> Vector:
+        """Load neighbours, the first at index ``at``."""
+        b = self.builder
+        place = b.gep(data, [at])
+        whole = ir.VectorType(place.type.pointee, WIDTH).as_pointer()
+        return Vector(b, b.load(b.bitcast(place, whole), align=_size(place.type.pointee)))
+
+    def entry(self, data: Any, at: Any) -> Vector:
+        """Repeat the entry at index ``at`` of an array."""
+        return self.of(self.builder.load(self.builder.gep(data, [at])))
+
+    def store(self, data: Any, at: Any, vector: Vector) -> None:
+        """Store neighbours, the first at index ``at``."""
+        b = self.builder
+        place = b.gep(data, [at])
+        whole = vector.value.type.as_pointer()
+        b.store(vector.value, b.bitcast(place, whole), align=_size(place.type.pointee))
+
+    def look_up(self, data: Any, at: Any, index: Vector) -> Vector:
+        """Look up an entry for each neuron in a table that begins at ``at``."""
+        b, table = self.builder, self.builder.gep(data, [at])
+        kind = table.type.pointee
+        found = ir.Constant(ir.VectorType(kind, WIDTH), ir.Undefined)
+        for i in range(WIDTH):
+            lane = ir.IntType(32)(i)
+            place = b.zext(b.extract_element(index.value, lane), ir.IntType(64)) if (
+                index.value.type.element.width < 64
+            ) else b.extract_element(index.value, lane)
+            found = b.insert_element(found, b.load(b.gep(table, [place])), lane)
+        return Vector(b, found)
+
+
+def _size(kind: Any) -> int:
+    return 8 if isinstance(kind, ir.DoubleType) else getattr(kind, "width", 32) // 8
