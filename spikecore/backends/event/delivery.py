@@ -182,8 +182,10 @@ def settle_counts(net: Net, st: State, fast: Fast, t: int) -> None:
 
 @inlined
 def ask_for(net: Net, st: State, fast: Fast, spike: int) -> None:
-    """Prefetch what will soon be needed: the row of the next spike but one, and where more begin."""
-    ahead = st.lists[SPIKES, min(spike + 5, st.register[N_SPIKES] - 1)]
+    """Prefetch what will soon be needed: a row, where another begins, and who has a third."""
+    last = st.register[N_SPIKES] - 1
+    prefetch(net.node, np.uint64(2 * st.lists[SPIKES, min(spike + 10, last)]))
+    ahead = st.lists[SPIKES, min(spike + 5, last)]
     p = net.group[net.node[ahead, 0], 0]
     if p < net.group[net.node[ahead, 0] + 1, 0]:
         prefetch(net.row, np.uint64(net.projection[p, C_ROW] + ahead - net.projection[p, C_SOURCE]))
@@ -293,6 +295,11 @@ def _drain(st: State, fast: Fast, slot: int) -> int:
     block, end = fast.queue[slot, HEAD], fast.queue[slot, NEXT]
     last, count = (end - 1) // BLOCK, 0
     while True:
+        following = fast.entry_next[block]
+        if block != last:  # written long ago, and far from here: have it ready
+            for k in range(0, BLOCK, LINE):
+                prefetch(cells, np.uint64(following * BLOCK + k))
+                prefetch(weights, np.uint64(following * BLOCK + k))
         begin = np.uint64(block * BLOCK)
         stop = np.uint64(end) if block == last else np.uint64(begin + np.uint64(BLOCK))
         if mark:
@@ -305,7 +312,6 @@ def _drain(st: State, fast: Fast, slot: int) -> int:
             for e in range(begin, stop):
                 ring[np.uint64(cells[e])] += weights[e]
         count += int(stop - begin)
-        following = fast.entry_next[block]
         fast.entry_next[block] = reg[FREE_HEAD] if reg[N_FREE] > 0 else -1
         reg[FREE_HEAD] = block
         reg[N_FREE] += 1
