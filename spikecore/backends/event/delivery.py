@@ -24,7 +24,7 @@ from spikecore.backends.event.caching import inlined, inner
 from spikecore.backends.event.packed import BLOCK, Fast, M, Q, W
 from spikecore.backends.event.tables import C, Net, R, State
 
-__all__ = ["ask_for", "arrivals", "is_untouched", "prefetch", "room", "send_row", "settle_counts"]
+__all__ = ["arrivals", "ask_for", "is_untouched", "prefetch", "room", "send_row", "settle_counts"]
 
 C_SYNAPSE, C_WEIGHT, C_WEIGHT_STEP = int(C.SYNAPSE_0), int(C.WEIGHT_0), int(C.WEIGHT_STEP)
 C_SOURCE, SPIKES = int(C.SOURCE), 2  # State.lists
@@ -204,6 +204,21 @@ def ask_for(net: Net, st: State, fast: Fast, spike: int) -> None:
 
 
 @inlined
+def _note(net: Net, st: State, fast: Fast, p: int, own: int, t: int, many: int) -> None:
+    """Note what a row, just added to the ring, has reached, and how many events are due when."""
+    row = net.projection[p, C_ROW] + own
+    lo, hi = net.row[row], net.row[row + 1]
+    now = t & fast.meta[SLOT_MASK]
+    swept = fast.part[fast.aims[p], W_SWEPT] != 0
+    if not swept:
+        _mark(net, fast, p, lo, hi, np.uint64(now) << np.uint64(fast.meta[CELL_BITS]))
+    if swept and hi > lo + 1 and net.projection[p, C_DELAY_STEP] != 0:
+        _count_later(net, st, fast, p, own, t, many)
+    else:
+        _count(net, fast, p, lo, hi, now, many)
+
+
+@inlined
 def _to_queue(net: Net, st: State, fast: Fast, p: int, lo: int, hi: int, now: int) -> None:
     """Append the synapses ``lo .. hi - 1`` of projection ``p`` to the queues of their ticks."""
     queue, packed, weight = fast.queue, fast.packed, st.weight
@@ -274,13 +289,7 @@ def send_row(net: Net, st: State, fast: Fast, p: int, own: int, t: int, many: in
             for k in range(lo, hi):
                 for _ in range(many):
                     _to_ring(net, st, fast, p, k, k + 1, base)
-        swept = fast.part[fast.aims[p], W_SWEPT] != 0
-        if not swept:
-            _mark(net, fast, p, lo, hi, base)
-        if swept and hi > lo + 1 and net.projection[p, C_DELAY_STEP] != 0:
-            _count_later(net, st, fast, p, own, t, many)
-        else:
-            _count(net, fast, p, lo, hi, now, many)
+        _note(net, st, fast, p, own, t, many)
     st.register[SENT] += (hi - lo) * many
     st.register[PENDING] += (hi - lo) * many
 

@@ -155,6 +155,26 @@ def _wake(net: Net, st: State, fast: Fast, t: int) -> None:
             wait(net, fast, p, own, st.buffer, t)
 
 
+@inlined
+def _runs_away(net: Net, st: State, fast: Fast, t: int, most: int) -> bool:
+    """Whether too many events are under way, now that all have been counted."""
+    settle_counts(net, st, fast, t)
+    return bool(st.register[PENDING] > most)
+
+
+@inlined
+def _order(net: Net, st: State, fast: Fast, order: int) -> None:
+    """Carry out what ``run`` may be asked for in place of a tick to stop at."""
+    t = st.register[TICK] - 1
+    if order == WAKE:
+        _wake(net, st, fast, t)
+    elif order == SETTLE:
+        settle_counts(net, st, fast, t)
+    elif order == FLUSH:
+        flush_dense(net, st, fast, t)
+        flush(net, st, t)
+
+
 @kept_with_sources
 @njit(cache=True)
 def run(
@@ -175,13 +195,7 @@ def run(
     (bring all plastic weights up to date) or SETTLE (count events that were not counted).
     """
     reg = st.register
-    if stop == WAKE:
-        _wake(net, st, fast, reg[TICK] - 1)
-    elif stop == SETTLE:
-        settle_counts(net, st, fast, reg[TICK] - 1)
-    elif stop == FLUSH:
-        flush_dense(net, st, fast, reg[TICK] - 1)
-        flush(net, st, reg[TICK] - 1)
+    _order(net, st, fast, stop)
     all_wheel = fast.drawn.shape[0] == 0
     for p in range(fast.part.shape[0]):
         all_wheel = all_wheel and fast.part[p, W_SWEPT] == 0
@@ -209,8 +223,6 @@ def run(
         _probe(net, st, fast, t, probes, who, traces)
         reg[PHASE] = 0
         reg[TICK] = t + 1
-        if reg[PENDING] > max_pending:
-            settle_counts(net, st, fast, t)
-            if reg[PENDING] > max_pending:
-                return RUNAWAY
+        if reg[PENDING] > max_pending and _runs_away(net, st, fast, t, max_pending):
+            return RUNAWAY
     return DONE

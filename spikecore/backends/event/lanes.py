@@ -12,7 +12,9 @@ from typing import Any
 
 from llvmlite import ir
 
-__all__ = ["WIDTH", "Vector", "Vectors", "where"]
+__all__ = ["INDEX", "WIDTH", "Vector", "Vectors", "where"]
+
+INDEX = ir.IntType(64)
 
 WIDTH = 16
 """Neurons in a vector: one register of 32-bit numbers where those are widest, else several."""
@@ -135,9 +137,9 @@ class Vectors:
         found = ir.Constant(ir.VectorType(kind, WIDTH), ir.Undefined)
         for i in range(WIDTH):
             lane = ir.IntType(32)(i)
-            place = b.zext(b.extract_element(index.value, lane), ir.IntType(64)) if (
-                index.value.type.element.width < 64
-            ) else b.extract_element(index.value, lane)
+            place = b.extract_element(index.value, lane)
+            if place.type.width < INDEX.width:
+                place = b.zext(place, INDEX)
             found = b.insert_element(found, b.load(b.gep(table, [place])), lane)
         return Vector(b, found)
 

@@ -238,7 +238,7 @@ def _is_lif(entry: Array, ports: dict[int, int]) -> bool:
     alone = np.zeros_like(entry)
     alone[:, :-1] = np.eye(entry.shape[0], dtype=bool)
     alone[-1] = True
-    return 1 <= len(ports) <= 2 and bool((alone | ~entry).all())
+    return len(ports) in (1, 2) and bool((alone | ~entry).all())
 
 
 def build_fast(
@@ -389,7 +389,11 @@ def _runs(lowered: Lowered, order: list[int], packed: Array) -> Array:
         begin += own.size
         width = int(row[1] - row[0])
         # Rows of one length, the first of which says at once whether it is worth a look.
-        if width > 1 and own.size == width * (row.size - 1) and own[width - 1] == own[0] + width - 1:
+        if (
+            width > 1
+            and own.size == width * (row.size - 1)
+            and own[width - 1] == own[0] + width - 1
+        ):
             rows = own.reshape(-1, width)
             out[k] = np.array_equal(row, np.arange(row.size) * width) and bool(
                 (rows == rows[:, :1] + np.arange(width, dtype=np.uint32)).all()

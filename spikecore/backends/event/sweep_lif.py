@@ -24,7 +24,7 @@ from numba.extending import intrinsic
 
 from spikecore.backends.event.caching import inner
 from spikecore.backends.event.delivery import is_untouched, trailing_zeros
-from spikecore.backends.event.lanes import WIDTH, Vector, Vectors, where
+from spikecore.backends.event.lanes import INDEX, WIDTH, Vector, Vectors, where
 from spikecore.backends.event.packed import Fast, W
 from spikecore.backends.event.small import GAIN, HELD_GAIN, H
 from spikecore.backends.event.sweep import read_swept
@@ -48,7 +48,9 @@ FEW = 8
 """One neuron in so many may be left to scalar code."""
 ONE, NOTHING = np.uint64(1), np.uint64(0)
 
-INDEX, TRUTH = ir.IntType(64), ir.IntType(1)
+alloca: Any = cgutils.alloca_once
+unpack: Any = cgutils.unpack_tuple
+TRUTH = ir.IntType(1)
 ARRAYS = ("swept", "clock", "ring", "table", "small", "signs", "tally")
 NUMBERS = (
     "x", "stride", "last", "until", "cell_a", "cell_b", "table_0", "small_0", "vectors", "size",
@@ -98,7 +100,7 @@ class _Sweep:
         """Write the loop, and store what it has counted."""
         b = self.b
         self._known()
-        self.sums = [cgutils.alloca_once(b, INDEX) for _ in range(5)]
+        self.sums = [alloca(b, INDEX) for _ in range(5)]
         for place in self.sums:
             b.store(INDEX(0), place)
         with cgutils.for_range(b, self.given["vectors"], intp=INDEX) as loop:
@@ -147,9 +149,7 @@ class _Sweep:
         common = single & gap.same(self._number("gap"))
         plain = common if self.alike else single & (gap < v.constant(self.whole, DIGITS))
         factor = self._coefficients(gap, holds, plain)
-        places = [
-            b.add(b.add(given["x"], own), b.mul(given["stride"], INDEX(i))) for i in range(s)
-        ]
+        places = [b.add(b.add(given["x"], own), b.mul(given["stride"], INDEX(i))) for i in range(s)]
         x = [v.load(given["swept"], place) for place in places]
         y = [zero + factor[e] * one for e, one in zip(self.diagonal, x, strict=False)]
         membrane = factor[self.row[0]]
@@ -177,22 +177,18 @@ class _Sweep:
 
 
 @intrinsic
-def _sweep(
-    typing: Any, way: Any, swept: Any, clock: Any, ring: Any, table: Any, small: Any, signs: Any,
-    tally: Any, x: Any, stride: Any, last: Any, until: Any, cell_a: Any, cell_b: Any,
-    table_0: Any, small_0: Any, vectors: Any, size: Any, row: Any, tick: Any, gap: Any,
-    threshold: Any,
-) -> Any:  # fmt: skip
-    """Sweep a population; ``way`` is states * 4 + 2 (if it uses two ports) + 1 (one gap)."""
+def _swept(typing: Any, way: Any, arrays: Any, numbers: Any, threshold: Any) -> Any:
+    """Sweep a population: ARRAYS and NUMBERS as tuples.
+
+    ``way`` is 4 * states + 2 (if two ports are used) + 1 (if one gap is common to nearly all).
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         v = Vectors(context, builder)
-        kinds, values = signature.args[1:], arguments[1:]
-        given = {
-            name: v.data(kind, value)
-            for name, kind, value in zip(ARRAYS, kinds, values, strict=False)
-        }
-        given |= dict(zip((*NUMBERS, "threshold"), values[len(ARRAYS) :], strict=True))
+        own_arrays, own_numbers = (unpack(builder, a) for a in arguments[1:3])
+        given = dict(zip(NUMBERS, own_numbers, strict=True)) | {"threshold": arguments[3]}
+        for name, kind, array in zip(ARRAYS, arrays, own_arrays, strict=True):
+            given[name] = v.data(kind, array)
         done = builder.append_basic_block("swept")
         switch = builder.switch(arguments[0], done)
         for s, ports, alike in product((1, 2, 3), (1, 2), (False, True)):
@@ -204,9 +200,10 @@ def _sweep(
         builder.position_at_end(done)
         return context.get_dummy_value()
 
-    arrays = (swept, clock, ring, table, small, signs, tally)
-    whole = [types.int64] * len(NUMBERS)
-    return types.void(types.int64, *arrays, *whole, swept.dtype), generate
+    return types.void(types.int64, arrays, numbers, threshold), generate
+
+
+_sweep: Any = _swept
 
 
 @inner
@@ -275,12 +272,10 @@ def sweep_lif(net: Net, st: State, fast: Fast, p: int, t: int, base: int, count:
     way = 4 * s + 2 * (f.lists[ports] - 1)
     if 0 < gap < DIGITS and row[W_ALIKE] == 1:
         way += 1
-    _sweep(
-        way, f.swept, f.clock, f.ring, f.table, f.small, f.signs, f.tally,
-        row[W_X], row[W_STRIDE], last, last + f.clock.shape[1], cell_a, cell_b,
-        row[W_TABLE], row[W_SMALL], vectors, size, f.signs.shape[1], t, gap,
-        threshold,
-    )  # fmt: skip
+    arrays = f.swept, f.clock, f.ring, f.table, f.small, f.signs, f.tally
+    where_from = row[W_X], row[W_STRIDE], last, last + f.clock.shape[1], cell_a, cell_b
+    numbers = (*where_from, row[W_TABLE], row[W_SMALL], vectors, size, f.signs.shape[1], t, gap)
+    _sweep(way, arrays, numbers, threshold)
     row[W_ALIKE] = 1 if f.tally[COMMON] * FEW >= size * (FEW - 1) else 0
     row[W_HITS] += f.tally[HITS]
     st.register[UPDATES] += size
