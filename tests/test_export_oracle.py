@@ -36,7 +36,9 @@ def described(mapped):
     }
 
 
-@pytest.mark.parametrize("kind", ["static", "stdp", "saturated stdp", "delayed stdp"])
+@pytest.mark.parametrize(
+    "kind", ["static", "stdp", "saturated stdp", "delayed stdp", "slow", "delayed slow"]
+)
 def test_exported_network_does_on_the_images_what_the_export_expects(tmp_path, kind):
     images = vendor_images()
     need_tool_chain()
