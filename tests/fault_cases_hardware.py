@@ -24,6 +24,7 @@ from spikecore import (
     Pairs,
     PairSTDP,
     Population,
+    Probe,
     Projection,
     Simulation,
     SlowTrace,
@@ -75,6 +76,12 @@ def wired(weight=1.0, delay=1.0, pre=(0, 1), post=(0, 1), name="in->n", **option
 
 def with_astrocyte(lif=UNIT, tau_A=2000 * ms, tau_y=None, current=1 * nA, **options):
     return AstroLIF(lif, SlowTrace(tau_A, tau_y), current=current, **options)
+
+
+def rising(tau_A=2000 * ms, tau_y=25 * ms, kappa=1.0):
+    """Return a neuron whose trace rises with the time constant of its inhibition."""
+    unit = replace(UNIT, synapse=Exponential(5 * ms, tau_y))
+    return AstroLIF(unit, SlowTrace(tau_A, tau_y, kappa), current=1 * nA)
 
 
 def to_astrocyte(*weights, **options):
@@ -139,7 +146,17 @@ FAULTS = {
         "a refractory period that the chip would lengthen": lambda: refuse(
             unit=replace(UNIT, refractory=0.9 * ms), dt=0.3
         ),
-        "a trace of two time constants": lambda: refuse(unit=with_astrocyte(tau_y=25 * ms)),
+        "a trace that rises otherwise than inhibition decays": lambda: refuse(
+            unit=with_astrocyte(tau_y=25 * ms)
+        ),
+        "a trace that rises more slowly than it falls": lambda: refuse(
+            unit=rising(tau_A=20 * ms, tau_y=25 * ms)
+        ),
+        "a trace that turns transmitter around": lambda: refuse(unit=rising(kappa=-1.0)),
+        "probes of a trace that rises": lambda: refuse(
+            Probe("n", "A"), Probe("n", "y"), unit=rising()
+        ),
+        "an initial y": lambda: refuse(unit=rising(), initial={"y": 1 * uM}),
         "an astrocyte that raises a threshold": lambda: refuse(
             unit=with_astrocyte(threshold=1 * mV)
         ),

@@ -6,6 +6,7 @@ The vendor's image itself is compared in test_spinnaker_oracle (kinds "slow").
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -123,6 +124,37 @@ def test_the_trace_is_shown_in_its_own_unit_and_close_to_the_exact_one():
     assert np.abs(steps - np.rint(steps)).max() < 1e-6
     assert np.abs(fixed_point - exact).max() < 0.02
     assert exact.max() > 0.85
+
+
+@pytest.mark.parametrize(("tau_A", "tau_y"), [(2000, 25), (400, 25), (100, 5)])
+def test_a_trace_that_follows_y_is_two_currents(tau_A, tau_y):
+    """Against the cascade in floating point, which does not know of the two."""
+    lif = replace(NEURON, synapse=Exponential(5 * ms, tau_y * ms), v_threshold=0 * mV)
+    unit = AstroLIF(lif, SlowTrace(tau_A * ms, tau_y * ms, 2.0), current=10 * nA)
+    made = network(unit, slow(1 * uM, 2 * ms), times=(10.0, 50.0, 60.0))
+    mirror, exact = (
+        run(made, 400 * ms, backend=name).traces["n.v"].values[:, 0]
+        for name in ("spinnaker", "clocked")
+    )
+    assert exact.max() > -60
+    assert np.abs(mirror - exact)[:20].max() < 1e-3  # it begins alike, at nothing
+    assert np.abs(mirror - exact).max() < 0.01 * np.ptp(exact)
+
+
+def test_both_halves_of_a_weight_are_set():
+    lif = replace(NEURON, synapse=Exponential(5 * ms, 25 * ms))
+    made = network(AstroLIF(lif, SlowTrace(400 * ms, 25 * ms, 2.0), current=10 * nA), slow(1 * uM))
+    one, two = Simulation(made, backend="spinnaker"), Simulation(made, backend="spinnaker")
+    two.set_weights("slow", 0.5)
+    assert one.weights("slow") == pytest.approx(1.0, rel=1e-4)
+    assert two.weights("slow") == pytest.approx(0.5, rel=1e-4)
+    for half in (0, 1):
+        before, after = (s._session.stored_weights(half)[0] for s in (one, two))
+        assert after == pytest.approx(before / 2, abs=2**-14)
+    assert [p.name for p in one._session.lowered.projections] == ["slow", "slow (y)"]
+    with pytest.raises(InvalidInput, match="must lie in 0"):
+        two.set_weights("slow", 90.0)
+    assert two.weights("slow") == pytest.approx(0.5, rel=1e-4)
 
 
 def test_small_currents_fall_in_a_straight_line():

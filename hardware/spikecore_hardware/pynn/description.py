@@ -22,7 +22,6 @@ _CELLS = {
     ("a_exc", "a_inh", "i_exc", "i_inh", "v"): "IF_curr_alpha",
     ("v",): "IF_curr_delta",
 }
-_DUAL = (("A", "i_exc", "i_inh", "v"), "IF_curr_dual_exp")
 _DEPENDENCES = {
     "additive": "AdditiveWeightDependence",
     "multiplicative": "MultiplicativeWeightDependence",
@@ -35,8 +34,9 @@ def cell_of(p: LoweredPopulation) -> str | None:
     IF_curr_dual_exp is sPyNNaker's own.
     """
     if slow_trace.is_dual(p):
-        alike = p.unit.states == _DUAL[0] and not any(slow_trace.refusals(p))
-        return _DUAL[1] if alike else None
+        fast = tuple(s for s in p.unit.states if s not in ("y", "A"))
+        alike = _CELLS.get(fast) == "IF_curr_exp" and not any(slow_trace.refusals(p))
+        return "IF_curr_dual_exp" if alike else None
     return _CELLS.get(p.unit.states) if p.unit.name == "lif" else None
 
 

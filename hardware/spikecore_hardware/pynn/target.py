@@ -108,8 +108,8 @@ def common_refusals(lowered: Lowered, ticks: int) -> Iterator[str]:
         place = f"population {p.name!r}"
         if isinstance(declared.unit, AstroLIF) and cell_of(p) is None:
             yield (
-                f"{place}: of neurons with an astrocyte, only those with exponential synapses, "
-                "SlowTrace(tau_y=None), a positive current= and nothing else are a cell of PyNN"
+                f"{place}: of neurons with an astrocyte, only those with exponential synapses and "
+                "a positive current= are a cell of PyNN, with tau_y=None or tau_inh=tau_y"
             )
         elif cell_of(p) is None or not isinstance(declared.unit, LIF | AstroLIF):
             yield f"{place}: only LIF without an adaptive threshold is a cell of PyNN"

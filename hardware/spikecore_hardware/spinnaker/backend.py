@@ -25,6 +25,7 @@ from spikecore_hardware.spinnaker.slow_trace import (
     gain_of,
     in_currents,
     is_dual,
+    split,
 )
 from spikecore_hardware.spinnaker.tables import HISTORY, C, L, R, S, State, build_net, new_state
 
@@ -98,12 +99,21 @@ class SpinnakerSession(SteppedSession):
     def _shift(self, projection: int) -> int:
         return self._map(projection).shifts[self.lowered.projections[projection].port]
 
-    def _gain(self, projection: int) -> FloatArray:
-        """Return what makes currents (nA) of the weights of a projection, in row order."""
+    def _halves(self, projection: int) -> dict[int, FloatArray]:
+        """Return what makes currents (nA) of the weights of a projection, in row order.
+
+        By number of the projection on the chip: itself first, and the second half of what
+        follows y.
+        """
         c, m = self.lowered.projections[projection], self._map(projection)
         if not is_dual(m.lowered) or c.port != GLIA:
-            return np.ones(1)
-        return gain_of(m.lowered)[c.target]
+            return {projection: np.ones(1)}
+        parts = split(m.lowered, self.lowered.dt)
+        found = {projection: parts.slow[c.target]}
+        if parts.rise is not None:
+            own = [i for i, p in enumerate(self.lowered.projections) if p.name == f"{c.name} (y)"]
+            found[own[-1]] = parts.rise[c.target]
+        return found
 
     def _reset(self) -> None:
         self.state = new_state(self.lowered, self.maps, self.net, self._stored)
@@ -161,7 +171,7 @@ class SpinnakerSession(SteppedSession):
         """
         rule = self.lowered.projections[projection].plasticity
         if rule is None or self.tick == 0:
-            values = self.stored_weights(projection) / self._gain(projection)
+            values = self.stored_weights(projection) / self._halves(projection)[projection]
         else:
             settled = self.state._replace(weight=self._stored.copy())
             self._settle(settled)
@@ -198,21 +208,29 @@ class SpinnakerSession(SteppedSession):
             If a weight is negative, exceeds 16 bits, or would become zero. The scale of a
             receptor is fixed when the network is mapped.
         """
-        p, shift = self.lowered.projections[projection], self._shift(projection)
-        values = values * self._gain(projection)
-        place, step = f"Projection {p.name!r}.weight", weight_step(shift)
-        stored = quantise(values, shift)
-        rule = f"must lie in 0 .. {_LARGEST * step:g} nA on this receptor of the board"
-        fix = "make the network with the largest weight, which sets the scale"
-        require(values, (values >= 0.0) & (stored <= _LARGEST), place, rule, "nA", fix)
-        rule = f"becomes 0: this receptor has steps of {step:g} nA"
-        require(values, (values == 0.0) | (stored > 0), place, rule, "nA", "use 0, or a step")
-        self._projection_weights[projection][:] = stored
+        stored = {
+            half: self._steps(half, values * scale)
+            for half, scale in self._halves(projection).items()
+        }
+        for half, steps in stored.items():
+            self._projection_weights[half][:] = steps
         for r in np.flatnonzero(self.net.rule[:, L.PROJECTION] == self._order.index(projection)):
             begin = self.net.rule[r, L.PRE_0]
             stages = self.net.projection[self.net.rule[r, L.PROJECTION], C.STAGES]
             rows = slice(begin, begin + self.net.rule[r, L.SOURCES] * stages)
             self.state.pre[rows, 2] = self.tick - 1
+
+    def _steps(self, projection: int, currents: FloatArray) -> IndexArray:
+        """Return currents (nA) as stored, checked."""
+        p, shift = self.lowered.projections[projection], self._shift(projection)
+        place, step = f"Projection {p.name!r}.weight", weight_step(shift)
+        stored = quantise(currents, shift)
+        rule = f"must lie in 0 .. {_LARGEST * step:g} nA on this receptor of the board"
+        fix = "make the network with the largest weight, which sets the scale"
+        require(currents, (currents >= 0.0) & (stored <= _LARGEST), place, rule, "nA", fix)
+        rule = f"becomes 0: this receptor has steps of {step:g} nA"
+        require(currents, (currents == 0.0) | (stored > 0), place, rule, "nA", "use 0, or a step")
+        return stored
 
     def _settle_weights(self) -> None:
         self._settle(self.state)

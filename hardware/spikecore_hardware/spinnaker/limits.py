@@ -82,6 +82,7 @@ class SpinnakerCapabilities(Capabilities):
             reasons.append(f"dt = {lowered.dt:g} ms is not a whole number of microseconds")
         for p in lowered.populations:
             reasons += _unit_reasons(p, lowered.dt)
+        reasons += _probe_reasons(lowered)
         return [*reasons, *_mapping_reasons(in_currents(lowered), self.limits)]
 
 
@@ -98,6 +99,15 @@ def _mapping_reasons(lowered: Lowered, limits: CoreLimits) -> Iterator[str]:
             yield from _synapse_reasons(c, m)
             if m.layout.slots < c.delay.max(initial=0) <= m.layout.max_delay:
                 yield from _extension_reasons(c, m, on_core[c.source_start])
+
+
+def _probe_reasons(lowered: Lowered) -> Iterator[str]:
+    cascades = {p.name for p in lowered.populations if is_dual(p) and "y" in p.unit.states}
+    for probe in lowered.network.probes:
+        if probe.pop_name in cascades and probe.state in ("y", "A"):
+            yield (
+                f"probe {probe.key!r}: an A that follows y is spread over two currents of the chip"
+            )
 
 
 def _unit_reasons(p: LoweredPopulation, dt: float) -> Iterator[str]:
@@ -164,6 +174,9 @@ def _first(what: str, value: npt.NDArray[np.float64], wrong: npt.NDArray[np.bool
 
 def _initial_reasons(m: PopulationMap) -> Iterator[str]:
     for name, value in m.declared.initial.items():
+        if name == "y":
+            yield f"population {m.lowered.name!r}: an initial y has no place on the chip"
+            continue
         slow = name == "A"
         values = np.atleast_1d(value.value * gain_of(m.lowered) if slow else value.value)
         wrong = ~fixed.in_range(values)
