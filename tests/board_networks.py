@@ -8,6 +8,7 @@ import numpy as np
 
 from spikecore import (
     LIF,
+    AstroLIF,
     Exponential,
     Hz,
     Input,
@@ -19,9 +20,11 @@ from spikecore import (
     Population,
     Projection,
     RandomPairs,
+    SlowTrace,
     Train,
     ms,
     nA,
+    uM,
 )
 from spikecore.memory import CA3Shape, Presentation, session_network
 from spikecore.motifs import DelayKernel, board_network, shipped_kernel, unrolled
@@ -96,12 +99,39 @@ def learning():
     return Network(parts), 200
 
 
+def astrocytes():
+    """Neurons with slow traces, on two cores, half of their delays beyond the slots."""
+    rng = np.random.default_rng(6)
+    pre, post = np.nonzero(rng.random((512, 512)) < 0.03)
+    unit = AstroLIF(
+        replace(UNIT, refractory=2 * ms),
+        SlowTrace(tau_A=2000 * ms, tau_y=None),
+        current=rng.uniform(0.5, 1.5, 512) * nA,
+    )
+    parts = [
+        Input("in", 100, Poisson(40 * Hz)),
+        Population("n", 512, unit),
+        Projection("in", "n", RandomPairs(0.1), 0.5 * nA, 1 * ms, name="fast"),
+        Projection("in", "n", RandomPairs(0.02), 0.1 * uM, 3 * ms, port="glia", name="spill-over"),
+        Projection(
+            "n",
+            "n",
+            Pairs(pre, post),
+            rng.uniform(0.05, 0.2, pre.size) * nA,
+            rng.integers(1, 33, pre.size) * ms,
+            port="inh",
+        ),
+    ]
+    return Network(parts), 300
+
+
 NETWORKS = {
     "memory 5 x 10": lambda: memory(5, 10),
     "memory 100 x 200": lambda: memory(100, 200),
     "motifs with far delays, 8 x 8": lambda: motifs(far_kernel(), 8, 8, 4.0),
     "shipped motion kernel, 8 x 8": lambda: motifs(replace(shipped_kernel(), gamma=0.0), 8, 8, 4.0),
     "learning": learning,
+    "astrocytes": astrocytes,
     "balanced, 10 000 x 100": lambda: balanced(10_000, 100),
 }
 """Functions that return a network and how long to run it, ms."""

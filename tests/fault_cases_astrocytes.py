@@ -42,9 +42,10 @@ def glia(modulation, astrocytes=2, **options):
     )
 
 
-def refused_by(backend, **own):
+def refused_by(backend, acts_on="delivery", **own):
     """Ask a backend that may not be able to start here what it refuses."""
-    lowered = lower(glia(Modulation("astro", index=[0, 1, 0])), 0)
+    rule = PairSTDP() if acts_on == "learning" else None
+    lowered = lower(glia(Modulation("astro", acts_on=acts_on, index=[0, 1, 0]), plasticity=rule), 0)
     options = Options(own=own)
     raise CapabilityRefused(
         backend, get_backend(backend).capabilities(options).refusals(lowered, options)
@@ -157,5 +158,9 @@ FAULTS = {
             "brian2", target="cpp_standalone"
         ),
         "a modulated projection on a SpiNNaker board": lambda: refused_by("spinnaker"),
+        "a learning rate that follows an astrocyte, on a SpiNNaker board": lambda: refused_by(
+            "spinnaker", acts_on="learning"
+        ),
+        "a stepped unit on a SpiNNaker board": lambda: lacks_stepped("spinnaker"),
     }
 }

@@ -11,7 +11,10 @@ import numpy as np
 from spikecore import (
     LIF,
     Alpha,
+    Astrocyte,
+    AstroLIF,
     Exponential,
+    HeldCurrent,
     Hz,
     Input,
     LinearUnit,
@@ -21,13 +24,17 @@ from spikecore import (
     Pairs,
     PairSTDP,
     Population,
+    Probe,
     Projection,
     Simulation,
+    SlowTrace,
     Train,
     ms,
     mV,
     nA,
     run,
+    second,
+    uM,
 )
 from spikecore.cli.network_file import load_network
 from spikecore.files import write_archive
@@ -65,6 +72,22 @@ def refuse(*projections, unit=UNIT, dt=1.0, sizes=(4, 4), **options):
 def wired(weight=1.0, delay=1.0, pre=(0, 1), post=(0, 1), name="in->n", **options):
     wiring = Pairs(np.array(pre), np.array(post), duplicates=True)
     return Projection("in", "n", wiring, weight * nA, delay * ms, name=name, **options)
+
+
+def with_astrocyte(lif=UNIT, tau_A=2000 * ms, tau_y=None, current=1 * nA, **options):
+    return AstroLIF(lif, SlowTrace(tau_A, tau_y), current=current, **options)
+
+
+def rising(tau_A=2000 * ms, tau_y=25 * ms, kappa=1.0):
+    """Return a neuron whose trace rises with the time constant of its inhibition."""
+    unit = replace(UNIT, synapse=Exponential(5 * ms, tau_y))
+    return AstroLIF(unit, SlowTrace(tau_A, tau_y, kappa), current=1 * nA)
+
+
+def to_astrocyte(*weights, **options):
+    each = np.arange(len(weights))
+    weight = np.array(weights) * uM
+    return Projection("in", "n", Pairs(each, each), weight, 1 * ms, "glia", name="glia", **options)
 
 
 def set_weights(weight):
@@ -123,6 +146,43 @@ FAULTS = {
         "a refractory period that the chip would lengthen": lambda: refuse(
             unit=replace(UNIT, refractory=0.9 * ms), dt=0.3
         ),
+        "a trace that rises otherwise than inhibition decays": lambda: refuse(
+            unit=with_astrocyte(tau_y=25 * ms)
+        ),
+        "a trace that rises more slowly than it falls": lambda: refuse(
+            unit=rising(tau_A=20 * ms, tau_y=25 * ms)
+        ),
+        "a trace that turns transmitter around": lambda: refuse(unit=rising(kappa=-1.0)),
+        "probes of a trace that rises": lambda: refuse(
+            Probe("n", "A"), Probe("n", "y"), unit=rising()
+        ),
+        "an initial y": lambda: refuse(unit=rising(), initial={"y": 1 * uM}),
+        "an astrocyte that raises a threshold": lambda: refuse(
+            unit=with_astrocyte(threshold=1 * mV)
+        ),
+        "an astrocyte that hears its own neuron": lambda: refuse(unit=with_astrocyte(own=1 * uM)),
+        "a slow current that inhibits": lambda: refuse(unit=with_astrocyte(current=-0.5 * nA)),
+        "all of these at one neuron": lambda: refuse(
+            unit=with_astrocyte(UNIT, 40 * second, 25 * ms, 0 * nA, threshold=1 * mV, own=1 * uM)
+        ),
+        "a trace that is too slow": lambda: refuse(unit=with_astrocyte(tau_A=40 * second)),
+        "a trace whose gain overflows": lambda: refuse(unit=with_astrocyte(tau_A=16384 * ms)),
+        "an initial A beyond the range": lambda: refuse(
+            unit=with_astrocyte(), initial={"A": 70000 * uM}
+        ),
+        "a negative weight onto a slow trace": lambda: refuse(
+            to_astrocyte(-0.1), unit=with_astrocyte()
+        ),
+        "a slow current that is too small beside others": lambda: refuse(
+            to_astrocyte(100, 1e-3),
+            unit=with_astrocyte(),
+        ),
+        "learning at a slow trace": lambda: refuse(
+            to_astrocyte(0.1, plasticity=PairSTDP(w_max=1 * uM, w_min=0 * uM)),
+            unit=with_astrocyte(),
+        ),
+        "an astrocyte beside the neurons": lambda: refuse(unit=Astrocyte()),
+        "a current that is held": lambda: refuse(unit=HeldCurrent(UNIT)),
         "a negative weight": lambda: refuse(wired(weight=np.array([1.0, -2.0]))),
         "a weight that is too small beside others": lambda: refuse(
             wired(weight=np.array([1000.0, 0.001]))
@@ -131,6 +191,17 @@ FAULTS = {
         "a delay that is too long": lambda: refuse(wired(delay=20000.0)),
         "long delays between cores of different sizes": lambda: refuse(
             far([*range(1, 100), 200, 300], name="in->n"), sizes=(200, 101)
+        ),
+        "delays of several extensions from a core that is not full": lambda: refuse(
+            Projection(
+                "n",
+                "n",
+                Pairs(np.arange(256, 300), np.arange(44)),
+                0.1 * nA,
+                np.arange(60, 104) * ms,
+                name="far",
+            ),
+            sizes=(4, 300),
         ),
         "plastic synapses with delays of 2, 4, 8 ... ticks, the longest": lambda: refuse(
             wired(delay=4.0, plasticity=RULE)
@@ -269,6 +340,14 @@ NOTES = {
             ),
             duration=100.0,
         )
+    ),
+    "a slow trace that the chip makes another one (`spinnaker`)": lambda: notes(
+        Population("n", 1, with_astrocyte(tau_A=5000 * ms))
+    ),
+    "slow currents of a few steps (`spinnaker`)": lambda: notes(
+        Input("in", 1),
+        Population("n", 1, with_astrocyte(tau_A=797 * ms)),
+        to_astrocyte(0.01),
     ),
     "learning neurons with many delay slots (`spinnaker`)": lambda: notes(
         Input("in", 2),

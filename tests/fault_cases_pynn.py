@@ -13,6 +13,7 @@ from spikecore import (
     AdaptiveThreshold,
     AllToAll,
     Alpha,
+    AstroLIF,
     Delta,
     Input,
     Network,
@@ -21,6 +22,7 @@ from spikecore import (
     PairSTDP,
     Population,
     Projection,
+    SlowTrace,
     Train,
     ms,
     mV,
@@ -109,6 +111,12 @@ def write_result(folder, path, **changes):
 FAULTS = {
     "Exporting to PyNN": {
         "an adaptive threshold": lambda: export(unit=LIF(adaptation=AdaptiveThreshold())),
+        "an astrocyte that acts on the threshold": lambda: export(
+            unit=AstroLIF(LIF(), SlowTrace(tau_y=None), threshold=1 * mV)
+        ),
+        "NEST: a slow trace": lambda: export(
+            unit=AstroLIF(LIF(), SlowTrace(tau_y=None), current=1 * nA)
+        ),
         "a unit of your own": lambda: export(unit=integrator()),
         "an initial current": lambda: export(initial={"i_exc": 1 * nA}),
         "an input that is fed": fed,

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from spin1_chip import Chip
 from spin1_core import HOST, Core
-from virtual_board import synapses_of
+from virtual_board import SYNAPSE_PARAMETERS, synapses_of
 
 HEADER = struct.pack("<II", 0xAD130AD6, 0x00010000)
 REGIONS = 32
@@ -157,7 +157,7 @@ class Board:
         """Return the synapses of a key as (receptor, neuron, delay, stored weight), sorted."""
         table = self.regions[POPULATION_TABLE]
         entries = self.chip.word(table)
-        index_bits = max(1, (self.described["sizes"]["n"] - 1).bit_length())
+        bits = self.chip.words(self.regions[SYNAPSE_PARAMETERS] + 8, 2)
         found = []
         for i in range(entries):
             base, mask, where, core, size = self.chip.words(table + 8 + 20 * i, 5)
@@ -173,5 +173,5 @@ class Board:
                     continue
                 words = (entry & 0xFF) + 1 + 3
                 at = self.regions[SYNAPSES] + 16 * (entry >> 8) + 4 * words * source
-                found += synapses_of(self.chip.words(at, words), index_bits)
+                found += synapses_of(self.chip.words(at, words), *bits)
         return sorted(found)

@@ -11,6 +11,7 @@ import pytest
 # SHA-256 of the images of sPyNNaker 7.4.1 whose arithmetic is mirrored.
 IMAGES = {
     "IF_curr_exp": "acd257c9da6fa23c8995a080aeadd591182716cc0f8b6f2b26a1fbbdc15bc556",
+    "IF_curr_exp_dual": "1f307c32c02bbf9bd0c47df7b4fe04f8e1413686013b35743e7c5539a6c8dfbc",
     "IF_curr_exp_stdp_mad_pair_additive": (
         "36834f0a6c8e94852cb4148b5bd18769abea4021caa77d3d77ccd4a0aef6a1e2"
     ),

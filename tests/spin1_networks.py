@@ -6,6 +6,7 @@ import numpy as np
 
 from spikecore import (
     LIF,
+    AstroLIF,
     CapabilityRefused,
     Exponential,
     Input,
@@ -17,14 +18,19 @@ from spikecore import (
     Probe,
     Projection,
     Simulation,
+    SlowTrace,
     Train,
     ms,
     mV,
     nA,
+    uM,
 )
 
 TICKS = 160
-KINDS = ("static", "stdp", "saturated", "saturated stdp", "delayed", "delayed stdp", "busy stdp")
+KINDS = (
+    *("static", "stdp", "saturated", "saturated stdp", "delayed", "delayed stdp", "busy stdp"),
+    *("slow", "delayed slow"),
+)
 
 
 def draw(seed, dt=1.0, ticks=TICKS):
@@ -45,16 +51,25 @@ def _draw(rng, kind, dt, ticks):
     rule = _rule(rng, dt) if kind.endswith("stdp") else None
     size, sources = int(rng.integers(2, 25)), int(rng.integers(2, 13))
     density, weight, longest = 0.3, 4.0, 20
-    if first == "delayed":  # 64 slots: up to two stages of extension
+    slow = kind.endswith("slow")
+    if first == "delayed":  # 64 slots (32 with three receptors): two stages of extension, or more
         size = sources = int(rng.integers(65, 90))
         density, weight, longest = 0.05, 8.0, 140
     elif first == "saturated":  # more at once than the tool chain expects
         sources, weight = int(rng.integers(30, 41)), 12.0
     parts = [
         _input(rng, sources, ticks, dt, often=3 if first == "busy" else 8),
-        _cells(rng, size, dt, drive=9.0 if first == "busy" else float(rng.choice([0.0, 0.3]))),
+        _cells(
+            rng,
+            size,
+            dt,
+            drive=9.0 if first == "busy" else float(rng.choice([0.0, 0.3])),
+            slow=slow,
+        ),
     ]
-    for source, port, share in (("in", "exc", 2.5), ("in", "inh", 1.0), ("n", "exc", 0.5)):
+    wires = [("in", "exc", 2.5), ("in", "inh", 1.0), ("n", "exc", 0.5)]
+    wires += [("in", "glia", 0.7), ("n", "glia", 0.3)] if slow else []
+    for source, port, share in wires:
         parts.append(
             _synapses(
                 rng,
@@ -83,7 +98,7 @@ def _input(rng, size, ticks, dt, *, often):
     return Input("in", size, Train(np.array(at) * dt * ms, np.array(who)))
 
 
-def _cells(rng, size, dt, *, drive):
+def _cells(rng, size, dt, *, drive, slow):
     alike = rng.random() < 0.4
     spread = 1.0 if alike else rng.uniform(0.7, 1.4, size)
     unit = LIF(
@@ -97,6 +112,10 @@ def _cells(rng, size, dt, *, drive):
         synapse=Exponential(rng.uniform(0.2, 10.0) * ms, rng.uniform(0.2, 10.0) * ms),
         step="spinnaker",
     )
+    if slow:
+        tau = rng.choice([0.3, 20.0, 797.0, 2000.0, rng.uniform(1.0, 500.0)])
+        gain = rng.uniform(0.02, 0.5, 1 if alike else size)
+        unit = AstroLIF(unit, SlowTrace(spread * tau * ms, tau_y=None), current=gain * nA)
     start = rng.uniform(-70, -55, None if alike else size)
     return Population("n", size, unit, initial={"v": start * mV})
 
@@ -126,7 +145,8 @@ def _synapses(rng, ends, sizes, density, weight, longest, rule, dt):
         source,
         "n",
         Pairs(pre, post),
-        weight=rng.uniform(low + 0.05 * (high - low), high, pre.size) * nA,
+        weight=rng.uniform(low + 0.05 * (high - low), high, pre.size)
+        * (uM if port == "glia" else nA),
         delay=delay * dt * ms,
         port=port,
         plasticity=rule,
@@ -145,7 +165,7 @@ def spikes_by_tick(network):
 def for_vendor(network):
     """Return the network as plain values, for ``spin1_vendor.py``."""
     source, cells = network.group("in"), network.group("n")
-    p = cells.unit.parameters
+    p = cells.linear.parameters
     plain = {
         "tau_m": p["tau_m"].value,
         "cm": p["tau_m"].value / p["resistance"].value,
@@ -156,7 +176,7 @@ def for_vendor(network):
         "tau_syn_E": p["tau_exc"].value,
         "tau_syn_I": p["tau_inh"].value,
         "i_offset": p["i_offset"].value,
-    }
+    } | ({"tau_syn_E2": p["tau_A"].value} if "tau_A" in p else {})
     times = [[] for _ in range(source.size)]
     for time, neuron in zip(source.source.times.value, source.source.neurons, strict=True):
         times[neuron].append(float(time))
@@ -174,7 +194,7 @@ def for_vendor(network):
                     [
                         projection.wiring.pre,
                         projection.wiring.post,
-                        projection.weight.value,
+                        _currents(projection, cells),
                         projection.delay.value,
                     ],
                     axis=1,
@@ -184,6 +204,15 @@ def for_vendor(network):
             for projection in network.projections
         ],
     }
+
+
+def _currents(projection, cells):
+    """Return weights in nA: of a slow trace, what it makes of them."""
+    weight = projection.weight.value
+    if projection.port != "glia":
+        return weight
+    gain = np.broadcast_to(cells.linear.parameters["g_a"].value, cells.size)
+    return weight * gain[projection.wiring.post]
 
 
 def _plain_rule(rule):

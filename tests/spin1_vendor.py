@@ -12,7 +12,7 @@ import pyNN.spiNNaker as sim  # noqa: N813 - as PyNN's own examples have it
 from spynnaker.pyNN.data import SpynnakerDataView
 from spynnaker.pyNN.utilities.constants import SPIKE_PARTITION_ID
 
-RECEPTORS = {"exc": "excitatory", "inh": "inhibitory"}
+RECEPTORS = {"exc": "excitatory", "inh": "inhibitory", "glia": "excitatory2"}
 
 
 def mechanism(rule):
@@ -33,9 +33,11 @@ def build(number, network):
         sim.SpikeSourceArray(spike_times=network["spikes"]),
         label=f"source {number}",
     )
+    slow = "tau_syn_E2" in network["parameters"]
+    model = sim.extra_models.IF_curr_dual_exp if slow else sim.IF_curr_exp
     cells = sim.Population(
         network["neurons"],
-        sim.IF_curr_exp(**network["parameters"]),
+        model(**network["parameters"]),
         label=f"cells {number}",
         additional_parameters={"n_synapse_cores": 0},
     )

@@ -35,7 +35,7 @@ def why(network, result, reference):
     probed = Network([*network.groups, *network.projections, Probe(group, "v")])
     trace = run(probed, (tick + 1) * ms, backend=other).traces[f"{group}.v"].values
     unit = next(p.unit for p in network.populations if p.name == group)
-    threshold = np.broadcast_to(unit.parameters["v_threshold"].value, trace.shape[1])[neuron]
+    threshold = np.broadcast_to(unit.linear.parameters["v_threshold"].value, trace.shape[1])[neuron]
     short = (threshold - trace[tick, neuron]) * 1e3
     return (
         f"`{group}[{neuron}]` in tick {tick}, on `{fires}` only; `{other}` is {short:.2g} µV short"

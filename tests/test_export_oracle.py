@@ -7,6 +7,8 @@ says are to be expected.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from board_networks import memory
@@ -14,7 +16,8 @@ from spin1_images import vendor_images
 from spin1_networks import KINDS, TICKS, draw, spikes_by_tick
 from virtual_board import map_export, need_tool_chain
 
-from spikecore import Result, ms
+from spikecore import Exponential, Network, Result, SlowTrace, ms, nA
+from spikecore_hardware.comparison import compare_mapping
 from spikecore_hardware.spinnaker.export import export_spinnaker
 
 pytestmark = [pytest.mark.vendor, pytest.mark.slow]
@@ -36,15 +39,31 @@ def described(mapped):
     }
 
 
-@pytest.mark.parametrize("kind", ["static", "stdp", "saturated stdp", "delayed stdp"])
+def rising():
+    """Neurons whose astrocytes answer slowly: two synapses on the chip for one of them."""
+    plain = draw(KINDS.index("slow"))
+    cells = plain.group("n")
+    lif = replace(cells.unit.lif, synapse=Exponential(3 * ms, 8 * ms), i_offset=0.3 * nA)
+    unit = replace(cells.unit, lif=lif, trace=SlowTrace(300 * ms, 8 * ms, 30.0))
+    return Network([plain.group("in"), replace(cells, unit=unit), *plain.projections])
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("static", "stdp", "saturated stdp", "delayed stdp"),
+        *("slow", "delayed slow", "rising"),
+    ],
+)
 def test_exported_network_does_on_the_images_what_the_export_expects(tmp_path, kind):
     images = vendor_images()
     need_tool_chain()
     from spin1_board import Board
 
-    network = draw(KINDS.index(kind))
+    network = rising() if kind == "rising" else draw(KINDS.index(kind))
     export_spinnaker(network, TICKS * ms, tmp_path / "export")
     mapped = map_export(tmp_path / "export")
+    assert all(found.equal for found in compare_mapping(mapped.folder, mapped.result))
     (database,) = mapped.folder.glob("reports/*/run_1/ds.sqlite3")
     core = described(mapped)
     board = Board(images, database, core, TICKS)

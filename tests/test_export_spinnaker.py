@@ -100,6 +100,7 @@ def test_mirror_holds_scales_and_weights_before_and_after(folder):
             "name": "n",
             "neurons_per_core": 8,
             "cores": 1,
+            "receptors": ["exc", "inh"],
             "shifts": list(found.shifts),
             "slots": found.layout.slots,
         }

@@ -19,6 +19,7 @@ from spikecore import Simulation, ms
 pytestmark = [pytest.mark.vendor, pytest.mark.slow]
 
 NETS = int(os.environ.get("SPIKECORE_VENDOR_NETS", str(2 * len(KINDS))))
+IMAGE = {"stdp": "_stdp_mad_pair_additive", "slow": "_dual"}
 BATCH = 70  # networks that are mapped in one go
 TICK_MS = (1.0, 0.1)  # every eighth network runs on the second
 
@@ -65,7 +66,8 @@ def stored_rows(session, group, neuron, slots):
             continue
         row = slice(p.row[neuron], p.row[neuron + 1])
         delay = np.broadcast_to(p.delay, (p.size,))[row].astype(int)
-        columns = [np.full(delay.size, p.port), p.target[row], delay, weights[row]]
+        receptor = session.maps[0].receptors.index(session.lowered.populations[0].ports[p.port])
+        columns = [np.full(delay.size, receptor), p.target[row], delay, weights[row]]
         found += [tuple(map(int, c)) for c in zip(*columns, strict=True) if c[2] <= slots]
     return sorted(found)
 
@@ -79,7 +81,8 @@ def test_mirror_equals_the_vendors_images(images, mapped, seed):
     result = simulation.run(TICKS * network.dt * ms)
     session = simulation._session
     (mapping,) = session.maps
-    assert (list(mapping.shifts), mapping.layout.slots) == (core["shifts"], core["slots"])
+    assert core["image"] == f"IF_curr_exp{IMAGE.get(KINDS[seed % len(KINDS)].split()[-1], '')}.aplx"
+    assert (list(mapping.chip_shifts), mapping.layout.slots) == (core["shifts"], core["slots"])
 
     board = Board(images, database, core, TICKS)
     stages = (session.lowered.max_delay - 1) // mapping.layout.slots

@@ -107,7 +107,8 @@ class Mapped:
                 rows = self.arrays[f"p{i}"].copy()
                 if after:
                     rows[:, 3] = self.arrays[f"f{i}"]
-                receptor = np.full((len(rows), 1), int(p["port"] == "inh"))
+                (target,) = (m for m in self.mirror["populations"] if m["name"] == name)
+                receptor = np.full((len(rows), 1), target["receptors"].index(p["port"]))
                 yield p["source"], np.concatenate([rows, receptor], axis=1)
 
 
@@ -125,7 +126,7 @@ def map_export(folder):
 def rows_of(regions, key):
     """Return the synapses that a key finds: (receptor, neuron, delay, stored weight), sorted."""
     table, blocks = regions[POPULATION_TABLE], regions[SYNAPSES]
-    index_bits = struct.unpack_from("<5I", regions[SYNAPSE_PARAMETERS])[2]
+    bits = struct.unpack_from("<5I", regions[SYNAPSE_PARAMETERS])[2:4]
     (entries,) = struct.unpack_from("<I", table)
     found = []
     for i in range(entries):
@@ -143,11 +144,11 @@ def rows_of(regions, key):
                 row = struct.unpack_from(
                     f"<{words}I", blocks, 16 * (entry >> 8) + 4 * words * source
                 )
-                found += synapses_of(row, index_bits)
+                found += synapses_of(row, *bits)
     return sorted(found)
 
 
-def synapses_of(words, index_bits):
+def synapses_of(words, index_bits, type_bits=1):
     """Take a row apart: plastic size and part, number of static and plastic, both lists."""
     plastic = struct.pack(f"<{words[0]}I", *words[1 : 1 + words[0]])
     n_static, n_plastic = words[1 + words[0] : 3 + words[0]]
@@ -159,5 +160,6 @@ def synapses_of(words, index_bits):
     weights = struct.unpack_from(f"<{n_plastic}H", plastic, 8 if n_plastic else 0)
     pairs = [(word & 0xFFFF, word >> 16) for word in static]
     pairs += zip(controls, weights, strict=True)
-    mask = (1 << index_bits) - 1
-    return [(c >> index_bits & 1, c & mask, c >> index_bits + 1, w) for c, w in pairs]
+    index, receptor = (1 << index_bits) - 1, (1 << type_bits) - 1
+    before = index_bits + type_bits
+    return [(c >> index_bits & receptor, c & index, c >> before, w) for c, w in pairs]

@@ -30,8 +30,9 @@ class CoreLimits:
         How often the slots may be passed through, on cores of their own.
     row_words : int
         Longest row of synapses of one source, in 32-bit words.
-    dtcm_usable_bytes, state_bytes, history_bytes, buffer_bytes : int
-        Local memory, and what a neuron, a learning neuron and the image take of it.
+    dtcm_usable_bytes, state_bytes, receptor_bytes, history_bytes, buffer_bytes : int
+        Local memory, and what a neuron, a third receptor of it, a learning neuron and the image
+        take of it.
     static_events, plastic_events : int
         Synaptic events a second that a core is planned for.
     spikes_at_once : int
@@ -46,6 +47,7 @@ class CoreLimits:
     row_words: int
     dtcm_usable_bytes: int
     state_bytes: int
+    receptor_bytes: int
     history_bytes: int
     buffer_bytes: int
     static_events: int

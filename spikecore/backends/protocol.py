@@ -92,6 +92,8 @@ class Capabilities:
     departs : mapping of str to str
         Where it departs from what the others promise: topic, and the reason. Such
         differences are no refusals; the conformance suite lists them.
+    why : mapping of str to str
+        Reasons for what is not supported, by name of the unit, or of what is modulated.
     tick_cost : tuple of float
         Seconds that a tick takes, and that each neuron and synapse adds to it, measured:
         what a run will roughly take. (0, 0) for a backend that is never the slow choice.
@@ -106,6 +108,7 @@ class Capabilities:
     pieces: bool = True
     modulation: frozenset[str] = frozenset()
     departs: Mapping[str, str] = field(default_factory=dict)
+    why: Mapping[str, str] = field(default_factory=dict)
     tick_cost: tuple[float, float] = (0.0, 0.0)
 
     @classmethod
@@ -150,7 +153,8 @@ class Capabilities:
         stepped = {lowered.populations[s.population].start for s in lowered.sweeps}
         for p in lowered.populations:
             if "any" not in self.units and p.unit.name not in self.units:
-                reasons.append(f"population {p.name!r}: unit {p.unit.name!r} is not supported")
+                what = f"unit {p.unit.name!r} is not supported{self._why(p.unit.name)}"
+                reasons.append(f"population {p.name!r}: {what}")
             if p.start in stepped and "stepped" not in self.units:
                 reasons.append(
                     f"population {p.name!r}: stepped unit {p.unit.name!r} is not supported"
@@ -174,7 +178,10 @@ class Capabilities:
         if c.plasticity is not None and type(c.plasticity).__name__ not in self.plasticity:
             yield f"{type(c.plasticity).__name__} is not supported"
         for what in sorted(c.modulated - self.modulation):
-            yield f"modulation of {what} is not supported"
+            yield f"modulation of {what} is not supported{self._why(what)}"
+
+    def _why(self, name: str) -> str:
+        return f": {self.why[name]}" if name in self.why else ""
 
 
 class Session(Protocol):

@@ -128,6 +128,7 @@ def _lines(report: ExportCheck, both: SideBySide | None) -> list[str]:
         for p in report.projections
         if p.load > 1
     ]
+    lines += [f"slow trace: {t.name}: {t.text}" for t in report.slow_traces]
     lines += [
         f"may fall behind: {p.name} ({p.work:.0%} of the synaptic events planned for a core)"
         for p in report.populations

@@ -186,6 +186,7 @@ CASES: tuple[Case, ...] = (
         for name, convention in _CONVENTIONS.items()
     ),
     Case("neurons with astrocytes", "glia; unit", partial(networks.noisy, _glia, 12 * nA), _run),
+    Case("neurons with slow traces, spinnaker", "glia; unit", networks.slow_traces, _run),
     *(
         Case(f"astrocytes act on {what}", "glia", partial(networks.astrocytes, what), _run)
         for what in _ACTIONS

@@ -17,6 +17,7 @@ from spikecore.units import (
     LIF,
     Alpha,
     Astrocyte,
+    AstroLIF,
     Delta,
     Exponential,
     HeldCurrent,
@@ -44,6 +45,7 @@ __all__ = [
     "overflow",
     "own",
     "regular",
+    "slow_traces",
     "tenths",
     "two_sums",
 ]
@@ -64,6 +66,21 @@ def noisy(unit: Unit, weight: Quantity, *, delay: Any = None, dt: float = 1.0) -
         ],
         dt=dt * ms,
     )
+
+
+def slow_traces() -> Network:
+    """Neurons with a second, slow excitatory synapse: what a SpiNNaker core can have."""
+    unit = AstroLIF(
+        LIF(refractory=2 * ms, step="spinnaker"), SlowTrace(400 * ms, None), current=2 * nA
+    )
+    plain = noisy(unit, 10 * nA)
+    slow = [
+        Projection(
+            source, "n", RandomPairs(0.3), 0.3 * uM, 4 * ms, port="glia", name=f"{source} slow"
+        )
+        for source in ("noise", "n")
+    ]
+    return Network([*plain.groups, *plain.projections, *slow, *plain.probes])
 
 
 def lif(synapse: Delta | Exponential | Alpha, step: Any = "exact", **more: Any) -> Network:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from spikecore.backends.lowering import Lowered, LoweredPopulation, LoweredProjection
 from spikecore.plasticity import PairSTDP
 from spikecore.units.propagator import step_system
+from spikecore_hardware.spinnaker import slow_trace
 
 __all__ = ["cell_of", "describe", "gains"]
 
@@ -28,7 +29,14 @@ _DEPENDENCES = {
 
 
 def cell_of(p: LoweredPopulation) -> str | None:
-    """Return the name of PyNN's cell that ``p`` is, or None if there is none."""
+    """Return the name of PyNN's cell that ``p`` is, or None if there is none.
+
+    IF_curr_dual_exp is sPyNNaker's own.
+    """
+    if slow_trace.is_dual(p):
+        fast = tuple(s for s in p.unit.states if s not in ("y", "A"))
+        alike = _CELLS.get(fast) == "IF_curr_exp" and not any(slow_trace.refusals(p))
+        return "IF_curr_dual_exp" if alike else None
     return _CELLS.get(p.unit.states) if p.unit.name == "lif" else None
 
 
@@ -51,6 +59,7 @@ def describe(lowered: Lowered, ticks: int) -> tuple[dict[str, Any], Arrays]:
         For ``arrays.npz``. Times in ticks, weights in nA (delta synapses: mV), not negated.
         ``population0_gain_exc``: what multiplies weights where the step rule is the exact one.
     """
+    lowered = slow_trace.in_currents(lowered)
     arrays: Arrays = {}
     names = {start: name for name, (start, _) in lowered.groups.items()}
     inputs = []
@@ -127,6 +136,8 @@ def _parameters(p: LoweredPopulation) -> Arrays:
     found["cm"] = given["tau_m"] / given["resistance"]
     if "tau_exc" in given:
         found["tau_syn_E"], found["tau_syn_I"] = given["tau_exc"], given["tau_inh"]
+    if "tau_A" in given:
+        found["tau_syn_E2"] = given["tau_A"]
     return found
 
 

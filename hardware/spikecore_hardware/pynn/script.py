@@ -28,7 +28,7 @@ import numpy.typing as npt
 FORMAT = "spikecore-pynn-result-1"
 MODULES = {"nest": "pyNN.nest", "brian2": "pyNN.brian2", "spinnaker": "pyNN.spiNNaker"}
 PACKAGES = {"nest": "nest-simulator", "brian2": "brian2", "spinnaker": "sPyNNaker"}
-RECEPTORS = {"exc": "excitatory", "inh": "inhibitory"}
+RECEPTORS = {"exc": "excitatory", "inh": "inhibitory", "glia": "excitatory2"}
 
 # PyNN's own equations for brian2, with their parameters marked as constant (without that, brian2
 # integrates by forward Euler) and with tau_syn_i in the inhibitory alpha current.
@@ -130,7 +130,8 @@ class Run:
         values = {name: self.arrays[key] for name, key in given["parameters"].items()}
         refractory = self.arrays[f"population{number}_refractory"]
         values["tau_refrac"] = (refractory + self.target["refractory"]) * self.dt
-        model = getattr(self.sim, given["cell"])
+        own = given["cell"] == "IF_curr_dual_exp"  # of sPyNNaker
+        model = getattr(self.sim.extra_models if own else self.sim, given["cell"])
         if self.name == "nest" and given["cell"] == "IF_curr_delta":
             # PyNN 0.13 has forgotten it here, and would leave initial potentials as they are.
             model.variable_map, model.scale_factors = {"v": "V_m"}, {"v": 1}

@@ -59,6 +59,11 @@ class _Software(Target):
             yield f"population {p.name!r}: an initial v at or above the threshold fires too early"
 
     def _cells(self, p: LoweredPopulation) -> Iterator[str]:
+        if cell_of(p) == "IF_curr_dual_exp":
+            yield (
+                f"population {p.name!r}: neurons with a slow trace (IF_curr_dual_exp) are a cell "
+                "of sPyNNaker only"
+            )
         if p.unit.step == "spinnaker" and cell_of(p) == "IF_curr_alpha":
             yield (
                 f"population {p.name!r}: alpha currents under the step rule 'spinnaker' have no "

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from spikecore.backends.lowering import Lowered, LoweredPopulation, LoweredProjection
-from spikecore.units import LIF
+from spikecore.units import LIF, AstroLIF
 from spikecore_hardware.pynn.description import cell_of
 
 __all__ = ["Settings", "Target", "common_refusals", "target_of"]
@@ -106,7 +106,12 @@ def common_refusals(lowered: Lowered, ticks: int) -> Iterator[str]:
     """List what PyNN has no words for, whatever the simulator."""
     for p, declared in zip(lowered.populations, lowered.network.populations, strict=True):
         place = f"population {p.name!r}"
-        if cell_of(p) is None or not isinstance(declared.unit, LIF):
+        if isinstance(declared.unit, AstroLIF) and cell_of(p) is None:
+            yield (
+                f"{place}: of neurons with an astrocyte, only those with exponential synapses and "
+                "a positive current= are a cell of PyNN, with tau_y=None or tau_inh=tau_y"
+            )
+        elif cell_of(p) is None or not isinstance(declared.unit, LIF | AstroLIF):
             yield f"{place}: only LIF without an adaptive threshold is a cell of PyNN"
         for state, value in declared.initial.items():
             if state != "v" and np.any(value.value):

@@ -13,6 +13,7 @@ from spikecore_hardware.pynn.target import Settings, Target
 from spikecore_hardware.spinnaker.backend import SpinnakerBackend
 from spikecore_hardware.spinnaker.limits import LIMITS
 from spikecore_hardware.spinnaker.mapping import map_populations
+from spikecore_hardware.spinnaker.slow_trace import in_currents
 
 __all__ = ["TARGETS", "Spinnaker", "Target"]
 
@@ -37,6 +38,7 @@ class Spinnaker(Target):
 
     def settings(self, lowered: Lowered) -> Settings:
         """Return how to line it up: ticks are the same, cores as the mirror has them."""
+        lowered = in_currents(lowered)
         options: dict[str, dict[str, Any]] = {
             m.lowered.name: {
                 "additional_parameters": {

@@ -17,7 +17,6 @@ from spikecore_hardware.board import CoreLimits
 
 __all__ = ["CoreLayout", "bits_for", "lay_out", "row_words"]
 
-_RECEPTOR_BITS = 1
 _PLASTIC_HEADER_BYTES = 8  # time and trace of the last spike of the source
 
 
@@ -59,16 +58,20 @@ def bits_for(values: int) -> int:
 
 
 def lay_out(
-    size: int, incoming: Sequence[LoweredProjection], dt: float, limits: CoreLimits
+    size: int,
+    incoming: Sequence[LoweredProjection],
+    dt: float,
+    limits: CoreLimits,
+    receptors: int = 2,
 ) -> CoreLayout:
-    """Lay out a population of ``size`` neurons with these projections onto it.
+    """Lay out a population of ``size`` neurons with these projections onto its receptors.
 
     The default number of neurons per core is halved until memory and rows fit; if nothing
     fits, the layout with one neuron per core is returned, and does not.
     """
     neurons = limits.neurons
     while True:
-        layout = _with(neurons, size, incoming, dt, limits)
+        layout = _with(neurons, size, incoming, dt, limits, receptors)
         if layout.fits(limits) or neurons == 1:
             return layout
         neurons = min(neurons, 1 << bits_for(size)) // 2
@@ -80,14 +83,16 @@ def _with(
     incoming: Sequence[LoweredProjection],
     dt: float,
     limits: CoreLimits,
+    receptors: int,
 ) -> CoreLayout:
     on_core = min(neurons, size)
     longest = max((int(p.delay.max()) for p in incoming if p.size), default=1)
-    index_bits = bits_for(on_core) + _RECEPTOR_BITS
+    index_bits = bits_for(on_core) + bits_for(receptors)
     available = 1 << max(0, limits.ring_bits - index_bits)
     slots = min(1 << bits_for(longest), available)
     learns = any(p.plasticity is not None for p in incoming)
-    per_neuron = limits.state_bytes + (limits.history_bytes if learns else 0)
+    per_neuron = limits.state_bytes + (receptors - 2) * limits.receptor_bytes
+    per_neuron += limits.history_bytes if learns else 0
     ring = 2 * (slots << index_bits)
     return CoreLayout(
         neurons=on_core,
@@ -95,7 +100,7 @@ def _with(
         slots=slots,
         max_delay=slots * (limits.delay_extension_stages + 1),
         dtcm_bytes=ring + on_core * per_neuron + limits.buffer_bytes + _table_bytes(incoming, dt),
-        longest_row=max((row_words(p, on_core, slots)[0] for p in incoming), default=0),
+        longest_row=max((max(row_words(p, on_core, slots)[:2]) for p in incoming), default=0),
     )
 
 
@@ -108,18 +113,21 @@ def _table_bytes(incoming: Sequence[LoweredProjection], dt: float) -> int:
     return sum(2 * int(np.ceil(np.log(2048.0) * tau / dt)) for tau in taus)
 
 
-def row_words(p: LoweredProjection, on_core: int, slots: int) -> tuple[int, int]:
-    """Return the words of the longest row (synapses of a source and stage on one core).
+def row_words(p: LoweredProjection, on_core: int, slots: int) -> tuple[int, int, int]:
+    """Return the words of the longest row (synapses of a source on one core), in two tables.
 
-    And the number of stages, 1 without delay extensions.
+    Of synapses within the slots, and of those that pass through delay extensions: the tool chain
+    makes room in a row for all of a source, whatever their stage. And the number of stages, 1
+    without extensions.
     """
     if p.size == 0:
-        return 0, 1
+        return 0, 0, 1
     cores = -(-p.target_size // on_core)
     stage = (np.broadcast_to(p.delay, (p.size,)).astype(np.int64) - 1) // slots
-    stages = int(stage.max()) + 1
-    row = (p.source * stages + stage) * cores + p.target // on_core
-    synapses = int(np.bincount(row).max())
-    if p.plasticity is None:
-        return synapses, stages
-    return -(-synapses // 2) + -(-(_PLASTIC_HEADER_BYTES + 2 * synapses) // 4), stages
+    row = p.source * cores + p.target // on_core
+    near, far = (int(np.bincount(row[own], minlength=1).max()) for own in (stage == 0, stage > 0))
+    if p.plasticity is not None:
+        near, far = (
+            -(-n // 2) + -(-(_PLASTIC_HEADER_BYTES + 2 * n) // 4) if n else 0 for n in (near, far)
+        )
+    return near, far, int(stage.max()) + 1

@@ -148,7 +148,8 @@ def mirror(
     Returns
     -------
     meta : dict
-        ``populations`` (name, neurons per core, cores, shifts, slots) and ``projections`` (names).
+        ``populations`` (name, neurons per core, cores, receptors and their shifts in the order of
+        the chip, slots) and ``projections`` (names).
     arrays : dict of str to ndarray
         For projection number i, its synapses in the order of (pre, post, delay, first weight):
         ``p{i}`` with pre, post, delay (ticks) and the stored weight before the run, as whole
@@ -186,7 +187,8 @@ def mirror(
             "name": m.lowered.name,
             "neurons_per_core": m.layout.neurons,
             "cores": m.layout.cores,
-            "shifts": list(m.shifts),
+            "receptors": list(m.receptors),
+            "shifts": list(m.chip_shifts),
             "slots": m.layout.slots,
         }
         for m in session.maps

@@ -28,9 +28,11 @@ REST, RESISTANCE, LEAK, OFFSET = int(N.REST), int(N.RESISTANCE), int(N.LEAK), in
 RESET, THRESHOLD, REFRACTORY = int(N.RESET), int(N.THRESHOLD), int(N.REFRACTORY)
 DECAY_EXC, GAIN_EXC = int(N.DECAY_EXC), int(N.GAIN_EXC)
 DECAY_INH, GAIN_INH = int(N.DECAY_INH), int(N.GAIN_INH)
-I_EXC, I_INH, V, TIMER = int(S.I_EXC), int(S.I_INH), int(S.V), int(S.TIMER)
+DECAY_SLOW, GAIN_SLOW = int(N.DECAY_SLOW), int(N.GAIN_SLOW)
+I_EXC, I_INH, I_SLOW, V, TIMER = int(S.I_EXC), int(S.I_INH), int(S.I_SLOW), int(S.V), int(S.TIMER)
 P_START, P_SIZE, P_RING, P_SLOTS = int(P.START), int(P.SIZE), int(P.RING_0), int(P.SLOTS)
-P_SHIFT_EXC, P_SHIFT_INH, P_POST = int(P.SHIFT_EXC), int(P.SHIFT_INH), int(P.POST_0)
+P_SHIFT_EXC, P_SHIFT_INH, P_SHIFT_SLOW = int(P.SHIFT_EXC), int(P.SHIFT_INH), int(P.SHIFT_SLOW)
+P_RECEPTORS, P_POST = int(P.RECEPTORS), int(P.POST_0)
 P_MINUS, P_MINUS_SIZE = int(P.MINUS_0), int(P.MINUS_SIZE)
 C_SOURCE, C_TARGET, C_PORT, C_ROW = int(C.SOURCE), int(C.TARGET), int(C.PORT), int(C.ROW_0)
 C_STAGES, C_SYNAPSE, C_DELAY = int(C.STAGES), int(C.SYNAPSE_0), int(C.DELAY_0)
@@ -40,6 +42,7 @@ L_RELAY, L_RELAY_SLOTS, L_STAGE = int(L.RELAY_0), int(L.RELAY_SLOTS), int(L.STAG
 L_DENDRITIC, L_PLUS, L_PLUS_SIZE = int(L.DENDRITIC), int(L.PLUS_0), int(L.PLUS_SIZE)
 L_A_PLUS, L_A_MINUS, L_LOW, L_HIGH = int(L.A_PLUS), int(L.A_MINUS), int(L.LOW), int(L.HIGH)
 
+FAST_RECEPTORS = 2  # of every neuron; a third is that of a slow trace
 FULL_CELL = 0xFFFF
 LARGEST = 0x7FFFFFFF
 TRACE_BITS, TRACE_ONE = 11, 1 << 11
@@ -64,13 +67,30 @@ def _half_word(x: int) -> int:
 
 
 @_inner
+def _slow_inputs(net: Net, st: State, pop: int, slow: int) -> None:
+    """Add what is due at the slow receptor of a population, whose ring begins at ``slow``."""
+    shift = net.population[pop, P_SHIFT_SLOW]
+    for j in range(net.population[pop, P_SIZE]):
+        n = net.population[pop, P_START] + j
+        if st.ring[slow + j] != 0:
+            arrived = np.int64(st.ring[slow + j]) << shift
+            st.ring[slow + j] = 0
+            total = st.neuron[I_SLOW, n] + ((_word(arrived) * net.neuron[GAIN_SLOW, n]) >> 32)
+            st.register[WRAPPED] += (_word(arrived) != arrived) + (_word(total) != total)
+            st.neuron[I_SLOW, n] = _word(total)
+
+
+@_inner
 def _neurons(net: Net, st: State, pop: int, t: int, out: Any) -> None:
     """Move the neurons of one population by a tick; append those that fire to ``out``."""
     reg = st.register
     start, size = net.population[pop, P_START], net.population[pop, P_SIZE]
     slot = t & (net.population[pop, P_SLOTS] - 1)
-    exc = net.population[pop, P_RING] + slot * 2 * size
+    receptors = net.population[pop, P_RECEPTORS]
+    exc = net.population[pop, P_RING] + slot * receptors * size
     inh = exc + size
+    if receptors > FAST_RECEPTORS:
+        _slow_inputs(net, st, pop, inh + size)
     shift_exc, shift_inh = net.population[pop, P_SHIFT_EXC], net.population[pop, P_SHIFT_INH]
     post0 = net.population[pop, P_POST]
     wrapped = 0
@@ -89,7 +109,7 @@ def _neurons(net: Net, st: State, pop: int, t: int, out: Any) -> None:
         wrapped += (i_exc > LARGEST) + (i_inh > LARGEST)
         i_exc, i_inh = _word(i_exc), _word(i_inh)
         if st.neuron[TIMER, n] <= 0:
-            total = i_exc - i_inh + net.neuron[OFFSET, n]
+            total = i_exc + st.neuron[I_SLOW, n] - i_inh + net.neuron[OFFSET, n]
             current = _word(total)
             driven = (current * net.neuron[RESISTANCE, n] >> 15) + net.neuron[REST, n]
             aim = _word(driven)
@@ -111,6 +131,7 @@ def _neurons(net: Net, st: State, pop: int, t: int, out: Any) -> None:
         st.neuron[V, n] = v
         st.neuron[I_EXC, n] = (i_exc * net.neuron[DECAY_EXC, n]) >> 32
         st.neuron[I_INH, n] = (i_inh * net.neuron[DECAY_INH, n]) >> 32
+        st.neuron[I_SLOW, n] = (st.neuron[I_SLOW, n] * net.neuron[DECAY_SLOW, n]) >> 32
     reg[WRAPPED] += wrapped
     reg[UPDATES] += size
 
@@ -204,6 +225,7 @@ def _learn_row(
     pop = net.projection[c, C_TARGET]
     size, ring0 = net.population[pop, P_SIZE], net.population[pop, P_RING]
     mask, port = net.population[pop, P_SLOTS] - 1, net.projection[c, C_PORT]
+    receptors = net.population[pop, P_RECEPTORS]
     shift = net.population[pop, P_SHIFT_EXC + port]
     pre = net.rule[rule, L_PRE] + row
     begin = net.projection[c, C_SYNAPSE]
@@ -223,7 +245,8 @@ def _learn_row(
         weight >>= shift
         st.weight[begin + s] = weight
         if fires:
-            _add(st, ring0 + (((t + delay) & mask) * 2 + port) * size + j, weight & FULL_CELL)
+            slot = ((t + delay) & mask) * receptors
+            _add(st, ring0 + (slot + port) * size + j, weight & FULL_CELL)
     if fires:
         gap = t - st.pre[pre, 0]
         factor = _read_window(net, net.rule[rule, L_PLUS], net.rule[rule, L_PLUS_SIZE], gap)
@@ -257,10 +280,10 @@ def _send(net: Net, st: State, n: int, t: int) -> None:
             continue
         pop, port = net.projection[c, C_TARGET], net.projection[c, C_PORT]
         size, ring0 = net.population[pop, P_SIZE], net.population[pop, P_RING]
-        mask = net.population[pop, P_SLOTS] - 1
+        mask, receptors = net.population[pop, P_SLOTS] - 1, net.population[pop, P_RECEPTORS]
         for s in range(lo, hi):
             slot = (t + np.int64(net.delay[delay0 + step * s])) & mask
-            cell = ring0 + (slot * 2 + port) * size + np.int64(net.target[begin + s])
+            cell = ring0 + (slot * receptors + port) * size + np.int64(net.target[begin + s])
             _add(st, cell, np.int64(st.weight[begin + s]))
 
 

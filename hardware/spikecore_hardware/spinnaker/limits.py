@@ -25,12 +25,37 @@ from spikecore_hardware.spinnaker.mapping import (
     parameters_of,
 )
 from spikecore_hardware.spinnaker.scaling import quantise, weight_step
+from spikecore_hardware.spinnaker.slow_trace import (
+    GLIA,
+    gain_of,
+    in_currents,
+    is_dual,
+)
+from spikecore_hardware.spinnaker.slow_trace import refusals as slow_trace_refusals
 
-__all__ = ["LIMITS", "SpinnakerCapabilities"]
+__all__ = ["ABSENT", "LIMITS", "SpinnakerCapabilities"]
 
 _STATES = ("i_exc", "i_inh", "v")
 _OUTSIDE = "is outside -65536 .. 65536"
-_NAMES = {name: name for name in PARAMETERS} | {"cm": "tau_m / resistance"}
+_NAMES = {name: name for name in PARAMETERS}
+_NAMES |= {"cm": "tau_m / resistance", "tau_slow": "tau_A"}
+_TAUS = ("tau_exc", "tau_inh", "tau_slow")
+
+_CALCIUM = "its equations are not linear, and no neuron of the tool chain has them"
+_FIXED = "the amplitudes of a learning rule are constant on the chip"
+ABSENT = {
+    "astrocyte": (
+        "the chip has neurons only; where its trace acts as a current, give each neuron its own: "
+        "AstroLIF(..., SlowTrace(tau_y=None), current=...)"
+    ),
+    "held_lif": "currents of the chip decay",
+    "li_rinzel": _CALCIUM,
+    "g_chi": _CALCIUM,
+    "delivery": "a row of the chip holds one weight for each synapse, which nothing multiplies",
+    "potentiation": _FIXED,
+    "depression": _FIXED,
+}
+"""Why the chip does not have a unit, or what a state acts on."""
 
 
 def _spin1_limits() -> CoreLimits:
@@ -45,7 +70,7 @@ LIMITS = _spin1_limits()
 
 @dataclass(frozen=True)
 class SpinnakerCapabilities(Capabilities):
-    """What the mirror keeps its promise for: what the images of IF_curr_exp do on a core."""
+    """What the mirror keeps its promise for: what the images of 7.4.1 do on a core."""
 
     limits: CoreLimits = field(default=LIMITS)
 
@@ -57,9 +82,8 @@ class SpinnakerCapabilities(Capabilities):
             reasons.append(f"dt = {lowered.dt:g} ms is not a whole number of microseconds")
         for p in lowered.populations:
             reasons += _unit_reasons(p, lowered.dt)
-        if all(p.ports == ("exc", "inh") for p in lowered.populations):
-            reasons += _mapping_reasons(lowered, self.limits)
-        return reasons
+        reasons += _probe_reasons(lowered)
+        return [*reasons, *_mapping_reasons(in_currents(lowered), self.limits)]
 
 
 def _mapping_reasons(lowered: Lowered, limits: CoreLimits) -> Iterator[str]:
@@ -77,11 +101,22 @@ def _mapping_reasons(lowered: Lowered, limits: CoreLimits) -> Iterator[str]:
                 yield from _extension_reasons(c, m, on_core[c.source_start])
 
 
+def _probe_reasons(lowered: Lowered) -> Iterator[str]:
+    cascades = {p.name for p in lowered.populations if is_dual(p) and "y" in p.unit.states}
+    for probe in lowered.network.probes:
+        if probe.pop_name in cascades and probe.state in ("y", "A"):
+            yield (
+                f"probe {probe.key!r}: an A that follows y is spread over two currents of the chip"
+            )
+
+
 def _unit_reasons(p: LoweredPopulation, dt: float) -> Iterator[str]:
     place = f"population {p.name!r}"
-    if p.unit.name != "lif":
+    if p.unit.name not in ("lif", "astro_lif"):
         return  # refused by name already
-    if p.unit.states != _STATES:
+    if is_dual(p):
+        yield from (f"{place}: {reason}" for reason in slow_trace_refusals(p))
+    if tuple(s for s in p.unit.states if s not in ("y", "A")) != _STATES:
         yield f"{place}: only Exponential synapses without an adaptive threshold are mirrored"
         return
     given, tick = parameters_of(p), int(fixed.encode(dt))
@@ -114,7 +149,7 @@ def _parameter_faults(
     if outside.any():
         yield outside, _OUTSIDE
         return
-    if name not in ("tau_m", "tau_exc", "tau_inh", "cm"):
+    if name not in ("tau_m", "cm", *_TAUS):
         return
     coded = fixed.encode(value)
     lost = coded == 0
@@ -122,7 +157,7 @@ def _parameter_faults(
         lost |= coded > tick << 15  # dt / tau would be 0
     if lost.any():
         yield lost, "is rounded away in s16.15"
-    elif name in ("tau_exc", "tau_inh"):
+    elif name in _TAUS:
         kinds, back = np.unique(coded, return_inverse=True)
         gain = np.array([fixed.tau_constants(int(tau), tick)[1] for tau in kinds])
         overflows = ((kinds > tick) & (gain < 1 << 31))[back]
@@ -139,10 +174,14 @@ def _first(what: str, value: npt.NDArray[np.float64], wrong: npt.NDArray[np.bool
 
 def _initial_reasons(m: PopulationMap) -> Iterator[str]:
     for name, value in m.declared.initial.items():
-        values = np.atleast_1d(value.value)
+        if name == "y":
+            yield f"population {m.lowered.name!r}: an initial y has no place on the chip"
+            continue
+        slow = name == "A"
+        values = np.atleast_1d(value.value * gain_of(m.lowered) if slow else value.value)
         wrong = ~fixed.in_range(values)
         if wrong.any():
-            what = _first(f"initial {name}", values, wrong)
+            what = _first("initial current x A" if slow else f"initial {name}", values, wrong)
             yield f"population {m.lowered.name!r}: {what} {_OUTSIDE}"
 
 
@@ -170,6 +209,11 @@ def _rule_reasons(m: PopulationMap) -> Iterator[str]:
             )
     for c in plastic:
         assert c.plasticity is not None
+        if is_dual(m.lowered):
+            yield (
+                f"projection {c.name!r}: the tool chain has no image in which synapses onto "
+                "neurons with a slow trace learn"
+            )
         yield from (f"projection {c.name!r}: {reason}" for reason in _option_reasons(c.plasticity))
 
 
@@ -197,17 +241,19 @@ def _option_reasons(rule: PairSTDP) -> Iterator[str]:
 
 def _synapse_reasons(c: LoweredProjection, m: PopulationMap) -> Iterator[str]:
     place, shift = f"projection {c.name!r}", m.shifts[c.port]
+    weight = "weight x current" if is_dual(m.lowered) and c.port == GLIA else "weight"
     negative = c.weight < 0.0
     if negative.any():
-        what = _first("weight", c.weight, negative)
-        yield f"{place}: {what} nA is negative: weights have no sign, use port='inh'"
+        what = _first(weight, c.weight, negative)
+        instead = "" if c.port == GLIA else ", use port='inh'"
+        yield f"{place}: {what} nA is negative: weights have no sign{instead}"
     large = ~fixed.in_range(c.weight)
     if large.any():
-        yield f"{place}: {_first('weight', c.weight, large)} nA overflows 32 bits on the chip"
+        yield f"{place}: {_first(weight, c.weight, large)} nA overflows 32 bits on the chip"
     lost = (c.weight != 0.0) & (quantise(c.weight, shift) == 0)
     if lost.any():
         yield (
-            f"{place}: {_first('weight', c.weight, lost)} nA becomes 0: the weights of this "
+            f"{place}: {_first(weight, c.weight, lost)} nA becomes 0: the weights of this "
             f"receptor have steps of {weight_step(shift):g} nA"
         )
     slots, longest = m.layout.slots, int(c.delay.max(initial=0))
@@ -230,16 +276,22 @@ def _extension_reasons(c: LoweredProjection, m: PopulationMap, on_core: int) -> 
     """Refuse what sPyNNaker 7.4 loses: it packs rows of delayed synapses for the wrong core size.
 
     The rows are laid out by the number of neurons on a core of the target, and looked up by
-    that of the source (``on_core``).
+    that on the core of the source: ``on_core``, on the last core of a population often fewer.
+    The latter matters from the second stage of an extension on.
     """
     slots, host = m.layout.slots, m.layout.neurons
     stage = (np.broadcast_to(c.delay, (c.size,)).astype(np.int64) - 1) // slots
     stages, source = int(stage.max()), c.source
-    rows = [(source // n) * n * stages + (stage - 1) * n + source % n for n in (host, on_core)]
-    wrong = int(((rows[0] != rows[1]) & (stage > 0)).sum())
+    whole = source // on_core * on_core
+    found = np.minimum(on_core, c.source_size - whole)  # neurons on the core of each source
+    laid = (source // host) * host * stages + (stage - 1) * host + source % host
+    looked_up = whole * stages + (stage - 1) * found + source - whole
+    wrong = int(((laid != looked_up) & (stage > 0)).sum())
     if wrong:
+        last = f"the last core of the source holds {found.min()} neurons, the others {on_core}"
+        sizes = f"cores hold {on_core} neurons of the source and {host} of the target"
         yield (
             f"projection {c.name!r}: sPyNNaker would give {wrong} synapses, which are delayed by "
-            f"more than the {slots} ticks of a ring buffer, to other sources: cores hold "
-            f"{on_core} neurons of the source and {host} of the target"
+            f"more than the {slots} ticks of a ring buffer, to other sources: "
+            f"{last if host == on_core else sizes}"
         )

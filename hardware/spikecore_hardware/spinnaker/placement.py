@@ -96,8 +96,9 @@ def _sdram_bytes(m: PopulationMap, board: Board) -> int:
     on_core, rows = m.layout.neurons, 0
     for p in m.incoming:
         if p.size:
-            words, stages = row_words(p, on_core, m.layout.slots)
-            rows += p.source_size * stages * (words + _ROW_HEADER_WORDS) * 4
+            *words, stages = row_words(p, on_core, m.layout.slots)
+            for count, longest in zip((1, stages - 1), words, strict=True):
+                rows += p.source_size * count * (longest + _ROW_HEADER_WORDS) * 4
     machine = board.machine
     fixed = machine["sdram_core_bytes"] + on_core * machine["sdram_neuron_bytes"]
     return int(fixed) + rows

@@ -26,6 +26,13 @@ from spikecore_hardware.spinnaker.placement import (
     most_routing_entries,
 )
 from spikecore_hardware.spinnaker.scaling import quantise, weight_step
+from spikecore_hardware.spinnaker.slow_trace import (
+    RECEPTORS,
+    SlowTraceCheck,
+    check_slow_trace,
+    in_currents,
+    is_dual,
+)
 
 __all__ = [
     "ExportCheck",
@@ -49,7 +56,8 @@ class ProjectionCheck:
     name, port : str
     synapses : int
     step : float
-        Distance of two weights that can be stored, nA.
+        Distance of two weights that can be stored, nA; of weights onto a slow trace, of the
+        currents that they make.
     largest_error, typical_error : float
         Of the weights, nA: at worst, and root mean square.
     lost : int
@@ -128,6 +136,8 @@ class ExportCheck:
         These cores, and where they would lie.
     routing_entries : int
         Entries that a router needs, at most.
+    slow_traces : tuple of SlowTraceCheck
+        What becomes of the astrocytes of neurons that have them.
     refused : tuple of str
         Why the board cannot run it as it is.
     """
@@ -140,6 +150,7 @@ class ExportCheck:
     inputs: tuple[InputCheck, ...]
     populations: tuple[PopulationCheck, ...]
     projections: tuple[ProjectionCheck, ...]
+    slow_traces: tuple[SlowTraceCheck, ...]
     refused: tuple[str, ...]
 
     @property
@@ -182,8 +193,8 @@ def check_export(
     UnknownName
         If there is no such board.
     InvalidInput
-        If its arithmetic is not mirrored, if a population has other ports than ``"exc"`` and
-        ``"inh"``, or the rate is negative.
+        If its arithmetic is not mirrored, if a population has other ports than those of LIF or
+        AstroLIF, or the rate is negative.
     """
     described = load_board(board)
     if described.core is None:
@@ -191,15 +202,16 @@ def check_export(
             "board", "has no mirrored arithmetic", got=board, fix="use 'spin3' or 'spin5'"
         )
     hertz = float(magnitude(rate, "rate", "rate", at_least=0.0, single=True))
-    lowered = lower(network, seed)
-    for p in lowered.populations:
-        if p.ports != ("exc", "inh"):
+    as_given = lower(network, seed)
+    for p in as_given.populations:
+        if p.ports not in RECEPTORS:
             raise InvalidInput(
                 f"Population {p.name!r}",
-                "must have the ports 'exc' and 'inh'",
+                "must have the ports 'exc' and 'inh', and may have 'glia'",
                 got=p.ports,
-                fix="use LIF",
+                fix="use LIF or AstroLIF",
             )
+    lowered = in_currents(as_given)
     maps = map_populations(lowered, described.core)
     blocks = lay_blocks(lowered, maps, described)
     memory = {block.name: block.sdram_bytes for block in blocks if block.kind == "neurons"}
@@ -226,7 +238,10 @@ def check_export(
         projections=tuple(
             _projection(c, m, _load(c, m, lowered, hertz)) for m in maps for c in m.incoming
         ),
-        refused=tuple(capabilities.refusals(lowered, Options())),
+        slow_traces=tuple(
+            check_slow_trace(m.lowered, lowered.dt) for m in maps if is_dual(m.lowered)
+        ),
+        refused=tuple(capabilities.refusals(as_given, Options())),
     )
 
 

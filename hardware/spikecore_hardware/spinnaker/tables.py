@@ -56,15 +56,18 @@ class N(IntEnum):
     GAIN_EXC = 8
     DECAY_INH = 9
     GAIN_INH = 10
+    DECAY_SLOW = 11
+    GAIN_SLOW = 12
 
 
 class S(IntEnum):
-    """Rows of ``State.neuron``: the states of LIF in their order, and the refractory timer."""
+    """Rows of ``State.neuron``: the states of LIF, the refractory timer, the slow current."""
 
     I_EXC = 0
     I_INH = 1
     V = 2
     TIMER = 3
+    I_SLOW = 4
 
 
 class P(IntEnum):
@@ -74,11 +77,13 @@ class P(IntEnum):
     SIZE = 1
     RING_0 = 2  # position in State.ring: slot, receptor, neuron
     SLOTS = 3  # a power of two
-    SHIFT_EXC = 4
+    SHIFT_EXC = 4  # as many as receptors, in the order of the ports
     SHIFT_INH = 5
-    POST_0 = 6  # first neuron in State.post, or -1 if none of its synapses learns
-    MINUS_0 = 7  # window of its learning rule, position in Net.window
-    MINUS_SIZE = 8
+    SHIFT_SLOW = 6
+    POST_0 = 7  # first neuron in State.post, or -1 if none of its synapses learns
+    MINUS_0 = 8  # window of its learning rule, position in Net.window
+    MINUS_SIZE = 9
+    RECEPTORS = 10  # 2, or 3 with a slow trace
 
 
 class C(IntEnum):
@@ -221,10 +226,10 @@ def _population_rows(
         slots = 1 << bits_for(longest)  # static weights need no extension here: sums have no order
         minus = window(float(rule.tau_minus.value), lowered.dt) if rule else np.empty(0, np.int64)
         yield (
-            *(p.start, p.size, ring, slots, *m.shifts),
-            *(post if rule else -1, windows.add(minus), minus.size),
+            *(p.start, p.size, ring, slots, *m.shifts, *[0] * (3 - len(m.shifts))),
+            *(post if rule else -1, windows.add(minus), minus.size, len(m.shifts)),
         )
-        ring += slots * 2 * p.size
+        ring += slots * len(m.shifts) * p.size
         post += p.size if rule else 0
 
 
@@ -291,7 +296,7 @@ def new_state(lowered: Lowered, maps: Sequence[PopulationMap], net: Net, weight:
         _, initial = neuron_constants(m, lowered.dt)
         for name, values in initial.items():
             neuron[S[name.upper()], m.lowered.start : m.lowered.start + m.lowered.size] = values
-    ring = int((net.population[:, P.SLOTS] * net.population[:, P.SIZE]).sum()) * 2
+    ring = int(net.population[:, [P.SLOTS, P.RECEPTORS, P.SIZE]].prod(axis=1).sum())
     rows = sum(int(n * net.projection[i, C.STAGES]) for i, n in net.rule[:, : L.PRE_0])
     relay = int((net.rule[:, L.SOURCES] * net.rule[:, L.RELAY_SLOTS]).sum())
     posts = sum(m.lowered.size for m in maps if m.rule)
