@@ -69,12 +69,24 @@ class Vector:
         """Where both are equal (what is not a number equals nothing)."""
         return self._compare("==", other)
 
+    def _whole(self) -> tuple[Any, int]:
+        """Return the bits of floats as whole numbers, and how many each has."""
+        width = 32 if isinstance(self.value.type.element, ir.FloatType) else 64
+        whole = ir.VectorType(ir.IntType(width), WIDTH)
+        return self.builder.bitcast(self.value, whole), width
+
+    def size(self) -> Vector:
+        """Take away the sign."""
+        whole, width = self._whole()
+        rest = ir.Constant(whole.type, [(1 << (width - 1)) - 1] * WIDTH)
+        unsigned = self.builder.and_(whole, rest)
+        return Vector(self.builder, self.builder.bitcast(unsigned, self.value.type))
+
     def untouched(self) -> Vector:
         """Where a number is -0.0: a cell that nothing has reached."""
-        b, width = self.builder, 32 if isinstance(self.value.type.element, ir.FloatType) else 64
-        whole = ir.VectorType(ir.IntType(width), WIDTH)
-        sign = ir.Constant(whole, [1 << (width - 1)] * WIDTH)
-        return Vector(b, b.icmp_unsigned("==", b.bitcast(self.value, whole), sign))
+        whole, width = self._whole()
+        sign = ir.Constant(whole.type, [1 << (width - 1)] * WIDTH)
+        return Vector(self.builder, self.builder.icmp_unsigned("==", whole, sign))
 
     def bits(self) -> Any:
         """Return truth values as one whole number, the first neuron lowest."""

@@ -51,6 +51,9 @@ LANES = 512
 HORIZONS = (4, 16, 64, 256, 1024)
 """Numbers of ticks for which a neuron may be shown to stay silent; one more entry: for ever."""
 
+FINE = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 512, 1024)
+"""The same for small populations (``small.py``): with "for ever" one vector of them."""
+
 FAR = 2**30
 """Ticks after which something happens that never happens by itself."""
 
@@ -172,8 +175,8 @@ def cell_layout(lowered: Lowered) -> tuple[list[dict[int, int]], int]:
     return layout, max(cells, 64)
 
 
-def horizon_bounds(p: LoweredPopulation) -> Array:
-    """Bound how far ``h . x`` rises within each of HORIZONS, and ever.
+def horizon_bounds(p: LoweredPopulation, horizons: tuple[int, ...] = HORIZONS) -> Array:
+    """Bound how far ``h . x`` rises within each of ``horizons``, and ever.
 
     Returns
     -------
@@ -184,9 +187,9 @@ def horizon_bounds(p: LoweredPopulation) -> Array:
     """
     free = p.table.free
     k, _, _, s, _ = free.shape
-    out = np.empty((k, len(HORIZONS) + 1, 2, s + 1))
+    out = np.empty((k, len(horizons) + 1, 2, s + 1))
     out[:, -1] = p.table.bound
-    most = HORIZONS[-1] if k <= CHUNK else 64
+    most = horizons[-1] if k <= CHUNK else 64
     for first in range(0, k, CHUNK):
         part = slice(first, min(k, first + CHUNK))
         n = part.stop - first
@@ -201,7 +204,7 @@ def horizon_bounds(p: LoweredPopulation) -> Array:
         later = response[:, 1:]
         high = np.maximum.accumulate(later, axis=1)
         low = np.minimum.accumulate(later, axis=1)
-        for i, horizon in enumerate(HORIZONS):
+        for i, horizon in enumerate(horizons):
             if horizon <= most:
                 out[part, i, 0] = high[:, horizon - 1]
                 out[part, i, 1] = -low[:, horizon - 1]
@@ -267,7 +270,7 @@ def build_fast(
         bound = horizon_bounds(p)
         rest = bound[:, -1, 0, s] < p.threshold
         width = -(-(s + 4) // 4) * 4
-        own_small = small_table(p, bound, ports, margin)
+        own_small = small_table(p, ports, margin)
         row[:] = (
             0,
             n_swept,

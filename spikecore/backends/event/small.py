@@ -12,10 +12,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
 from spikecore.backends.event.caching import inner
 from spikecore.backends.event.delivery import trailing_zeros
-from spikecore.backends.event.packed import FAR, HORIZONS, WHEEL, Fast, W, sweepable
+from spikecore.backends.event.lanes import INDEX, WIDTH, Vectors
+from spikecore.backends.event.packed import FAR, FINE, WHEEL, Fast, W, horizon_bounds, sweepable
 from spikecore.backends.event.tables import Net, P, R, State
 from spikecore.backends.event.wheel import _put_in, _take_out
 from spikecore.backends.lowering import LoweredPopulation
@@ -25,7 +29,7 @@ __all__ = ["look_small", "small_table"]
 P_START, P_MASK, P_REFRACTORY = int(P.START), int(P.MASK_0), int(P.REFRACTORY_0)
 P_STATES = int(P.N_STATES)
 W_CLOCK, W_RECORD, W_WIDTH = int(W.CLOCK_0), int(W.RECORD_0), int(W.WIDTH)
-W_PORTS, W_SMALL, W_REST = int(W.PORTS_0), int(W.SMALL_0), int(W.MAY_REST)
+W_PORTS, W_SMALL = int(W.PORTS_0), int(W.SMALL_0)
 W_STRIDE, W_HITS = int(W.STRIDE), int(W.HITS)
 UPDATES, BAD = int(R.UPDATES), int(R.BAD)
 SPIKES, MANY = 2, 3  # State.lists
@@ -35,14 +39,17 @@ ONE, SIX, LOW, NOTHING = np.uint64(1), np.uint64(6), np.uint64(63), np.uint64(0)
 # Positions in the table.
 H, THRESHOLD, MARGIN, GAIN, RESET, JUMP, MASK = 0, 3, 4, 5, 17, 20, 23
 HELD_GAIN = GAIN + 6
-BOUND, DIGITS = 26, 26 + 8 * (len(HORIZONS) + 1)
+BOUND = 32  # constant, then for each state what a positive and a negative value add
+DIGITS = BOUND + 7 * WIDTH
 MOST_STATES, MOST_PORTS = 3, 2
+SILENCE = np.array([0, *FINE, FAR], np.int64)
+"""Ticks of silence, by how many of the bounds hold."""
 BITS = np.uint64(6)
 DIGIT = np.uint64(63)
 
 
 def small_table(
-    p: LoweredPopulation, bound: npt.NDArray[Any], ports: dict[int, int], margin: float
+    p: LoweredPopulation, ports: dict[int, int], margin: float
 ) -> npt.NDArray[np.float64] | None:
     """Return all coefficients of a population, or None if it is not small."""
     s = len(p.unit.states)
@@ -56,8 +63,12 @@ def small_table(
         head[GAIN + 6 + 3 * k : GAIN + 6 + 3 * k + s] = p.port_gain_held[0, port]
     head[RESET : RESET + s], head[JUMP : JUMP + s] = p.reset_value[0], p.jump[0]
     head[MASK : MASK + s] = p.reset_mask
-    for row, own in zip(head[BOUND:].reshape(-1, 2, 4), bound[0], strict=True):
-        row[:, :s], row[0, 3] = own[:, :s], own[0, s]
+    high, low = np.moveaxis(horizon_bounds(p, FINE)[0], 1, 0)  # (horizons, S + 1) each
+    bounds = head[BOUND:].reshape(7, WIDTH)
+    bounds[0] = high[:, s]
+    bounds[1 : 1 + 2 * s : 2], bounds[2 : 2 + 2 * s : 2] = high[:, :s].T, low[:, :s].T
+    if not (high[-1, s] < p.threshold[0]):  # it fires by itself sooner or later
+        bounds[0, -1] = np.inf
     digits = []
     for given in (p.table.free[0], p.table.held[0]):
         own = np.zeros((*given.shape[:2], 3, 4))
@@ -98,30 +109,32 @@ def _carried(table: Any, at: Any, gap: Any, x: Any, y: Any, z: Any) -> Any:
     return x, y, z
 
 
-@inner
-def _below(table: Any, at: Any, x: Any, y: Any, z: Any, threshold: Any, margin: Any) -> bool:
-    """Whether the bound at ``at`` keeps the state below the threshold."""
-    level = table[at + np.uint64(3)]
-    zero = level - level
-    a = table[at] * x if x > zero else table[at + np.uint64(4)] * -x
-    b = table[at + np.uint64(1)] * y if y > zero else table[at + np.uint64(5)] * -y
-    c = table[at + np.uint64(2)] * z if z > zero else table[at + np.uint64(6)] * -z
-    size = abs(level) + abs(a) + abs(b) + abs(c) + abs(threshold)
-    return bool(level + a + b + c + margin * size < threshold)
+@intrinsic
+def _bounds_kept(
+    typing: Any, table: Any, at: Any, x: Any, y: Any, z: Any, limit: Any, margin: Any
+) -> Any:
+    """Return as bits which of the bounds keep a state below the threshold."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        v = Vectors(context, builder)
+        data, first = v.data(table, arguments[0]), arguments[1]
+        level = v.load(data, first)
+        size = level.size() + v.of(arguments[5]).size()
+        for i, state in enumerate(arguments[2:5]):
+            value = v.of(state)
+            positive = builder.fcmp_ordered(">", state, ir.Constant(state.type, 0.0))
+            # What a negative value adds lies one vector further.
+            step = builder.select(positive, INDEX(WIDTH * (1 + 2 * i)), INDEX(WIDTH * (2 + 2 * i)))
+            term = v.load(data, builder.add(first, step)) * value.size()
+            level, size = level + term, size + term.size()
+        # Not a number counts as "no": what overflows is looked at.
+        fits = (level + v.of(arguments[6]) * size) < v.of(arguments[5])
+        return builder.zext(fits.bits(), INDEX)
+
+    return types.uint64(table, types.uint64, x, y, z, limit, margin), generate
 
 
-@inner
-def _silent(table: Any, at: Any, rest: bool, x: Any, y: Any, z: Any, th: Any, m: Any) -> int:
-    """Return for how many ticks a neuron in this state certainly stays silent."""
-    if rest and _below(table, at + np.uint64(40), x, y, z, th, m):
-        return FAR
-    if _below(table, at + np.uint64(16), x, y, z, th, m):
-        if _below(table, at + np.uint64(24), x, y, z, th, m):
-            return 1024 if _below(table, at + np.uint64(32), x, y, z, th, m) else 256
-        return 64
-    if _below(table, at + np.uint64(8), x, y, z, th, m):
-        return 16
-    return 4 if _below(table, at, x, y, z, th, m) else 0
+_bounds: Any = _bounds_kept
 
 
 @inner
@@ -142,7 +155,7 @@ def look_small(  # noqa: C901, PLR0912, PLR0915 - one loop with all its scalars 
     first = np.uint64(fast.part[p, W_CLOCK] >> 6)
     last = first + np.uint64(fast.part[p, W_STRIDE] >> 6)
     record_0, width = np.uint64(fast.part[p, W_RECORD]), np.uint64(fast.part[p, W_WIDTH])
-    clock, rest = fast.part[p, W_CLOCK], fast.part[p, W_REST] != 0
+    clock = fast.part[p, W_CLOCK]
     ports = fast.part[p, W_PORTS]
     n_ports = fast.lists[ports]
     cell_a = np.uint64(base + fast.lists[ports + 2]) if n_ports > 0 else NOTHING
@@ -243,7 +256,8 @@ def look_small(  # noqa: C901, PLR0912, PLR0915 - one loop with all its scalars 
             if until > t:  # judged by the state in which it leaves its refractory period
                 x, y, z = _carried(table, held, np.uint64(until - t), x, y, z)
                 since = until
-            wake = since + 1 + _silent(table, bounds, rest, x, y, z, threshold, margin)
+            fits = _bounds(table, bounds, x, y, z, threshold, margin)
+            wake = since + 1 + SILENCE[np.uint64(trailing_zeros(~fits))]
             ticks[tick + two] = wake
             due = int(ticks[tick + np.uint64(3)])
             if wake < t + FAR and (due < 0 or wake < due):

@@ -35,6 +35,8 @@ SPIKES, MANY = 2, 3  # State.lists
 AT, UNTIL, WAKE, CALL = 0, 1, 2, 3  # of a record, after the states
 REACHED, WOKEN, WORDS = 0, 1, 2  # Fast.hits
 N_HORIZONS = len(HORIZONS)
+NEAR = 100_000
+"""Numbers in records that stay in a cache of 1 MB."""
 ONE, SIX, LOW, NOTHING = np.uint64(1), np.uint64(6), np.uint64(63), np.uint64(0)
 
 
@@ -227,6 +229,7 @@ def gather(fast: Fast, p: int, base: int) -> None:
     to = fast.part[p, W_CLOCK] >> 6
     queued = fast.meta[QUEUED] != 0
     record, width = np.uint64(fast.part[p, W_RECORD]), np.uint64(fast.part[p, W_WIDTH])
+    far = queued or fast.record.size > NEAR
     for k in range(fast.lists[ports]):
         cell = fast.lists[ports + 2 + 2 * k]
         begin = np.uint64((base + cell) >> 6)
@@ -249,7 +252,7 @@ def gather(fast: Fast, p: int, base: int) -> None:
                 word = np.uint64(to) + w
                 fast.hits[REACHED, word] |= found
                 fast.hits[WORDS, word >> SIX] |= ONE << (word & LOW)
-                while queued and found != NOTHING:  # sparse: all of them ahead of their use
+                while far and found != NOTHING:  # all of them ahead of their use
                     own = (w << SIX) + np.uint64(trailing_zeros(found))
                     prefetch(fast.record, record + own * width)
                     found &= found - ONE
