@@ -134,22 +134,25 @@ def _raise(
     ``rule`` holds a_plus, low and high; ``how`` the tick of the pre spike, whether steps
     depend on the weight, and whether bounds wait for the next pre spike.
     """
-    e, n = 0, ticks.size
     a_plus, low, high = rule
     before, multiplicative, late = how
-    while e < n:
-        tick = ticks[e]
-        gain = a_plus * (trace * window[min(tick - before, last)])
-        if multiplicative:
-            gain = gain / high
-        while e < n and ticks[e] == tick:
+    far = np.uint64(last)
+    if multiplicative:
+        for e in range(np.uint64(ticks.size)):
+            gain = a_plus * (trace * window[min(np.uint64(ticks[e] - before), far)]) / high
             j = np.uint64(who[e])
-            w = row[j]
-            w += gain * (high - w) if multiplicative else gain
-            if not late:
-                w = min(max(w, low), high)
-            row[j] = w
-            e += 1
+            w = row[j] + gain * (high - row[j])
+            row[j] = w if late else min(max(w, low), high)
+    elif late:
+        for e in range(np.uint64(ticks.size)):
+            row[np.uint64(who[e])] += a_plus * (
+                trace * window[min(np.uint64(ticks[e] - before), far)]
+            )
+    else:
+        for e in range(np.uint64(ticks.size)):
+            gain = a_plus * (trace * window[min(np.uint64(ticks[e] - before), far)])
+            j = np.uint64(who[e])
+            row[j] = min(max(row[j] + gain, low), high)
 
 
 @inner
