@@ -7,7 +7,8 @@ still there. So a session that has laid them out for itself need not keep them t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,14 @@ class HeldSynapses:
         if self.reordered and self._order is None:
             self._order = self._again(ordered=True).order
         return self._order
+
+    def with_weights(self, weight: FloatArray) -> HeldSynapses:
+        """Return the same synapses with other weights, in row order, or with one for all."""
+        other, make = copy(self), self._make
+        other._make = lambda ordered: replace(make(ordered), weight=weight)
+        other._held = replace(self.held, weight=weight)
+        other.weight_shape = weight.shape
+        return other
 
     def let_go(self) -> None:
         """Hold them no longer."""
