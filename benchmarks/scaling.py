@@ -5,8 +5,10 @@
     python benchmarks/scaling.py --peers event@float32,brian2
 
 Each point is a run in a process of its own (speed_one.py), the median of three. One thing varies
-at a time, from W1 (neurons), a random feed-forward layer (synapses), or W4 (rate, dt). Points that
-fail, such as an option which a backend does not have, are kept with the reason.
+at a time, from W1 (neurons), W2 (synapses), or W4 (rate, dt). Points that fail, such as an option
+which a backend does not have, are kept with the reason. Peak memory there is that of the whole
+process, the workload's own arrays included; what spikecore holds for a synapse, and needs while it
+builds, is measured by itself (memory.py) and comes under "memory".
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from typing import Any
 
 import speed_workloads as w
 from machine import RESULTS, machine, one_line, write_json
+from memory import KINDS, measured
 from speed import run_child, split_peer
 from speed_table import middle, rate
 
@@ -52,11 +55,15 @@ def main() -> None:
     parser.add_argument("--peers", default="event@float64,event@float32")
     parser.add_argument("--threads", default="", help="e.g. 1,2: adds event:threads=N@float32")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--memory-only", action="store_true", help="bytes a synapse, and no more")
     options = parser.parse_args()
     options.nest_python, options.limit = sys.executable, 900.0
     peers = options.peers.split(",")
     peers += [f"event:threads={n}@float32" for n in options.threads.split(",") if n]
     results: dict[str, Any] = {"machine": machine(), "repeats": options.repeats, "studies": {}}
+    results["memory"] = memory_of_synapses(1_000_000 if options.quick else 10_000_000)
+    if options.memory_only:
+        return
     try:
         for study, (values, make) in STUDIES.items():
             points = results["studies"].setdefault(study, [])
@@ -70,6 +77,21 @@ def main() -> None:
     print(one_line(results["machine"]))
     if not options.quick:
         print(draw(results["studies"], RESULTS / "scaling.png"))
+
+
+def memory_of_synapses(size: int) -> list[dict[str, Any]]:
+    """Measure, print and return bytes a synapse for all kinds of weights and delays."""
+    found = []
+    for kind in KINDS:
+        for precision in ("float32", "float64"):
+            row = {"kind": kind, "precision": precision} | measured(kind, precision, size)
+            found.append(row)
+            print(
+                f"{size:,} synapses, {kind}, {precision}: {row['resident_bytes']:.1f} bytes a "
+                f"synapse, {row['peak_bytes']:.1f} at the peak, built in {row['cpu_s']:.2f} s CPU",
+                flush=True,
+            )
+    return found
 
 
 def point(

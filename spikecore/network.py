@@ -543,6 +543,14 @@ class Network:
     @cached_property
     def hash(self) -> str:
         """SHA-256 of the whole description: equal networks have equal hashes."""
+        return self._digest()
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether all arrays hold what they held when :attr:`hash` was first asked for."""
+        return self.hash == self._digest()
+
+    def _digest(self) -> str:
         digest = hashlib.sha256()
         _feed(digest, (self.dt, self.groups, self.projections, self.probes))
         return digest.hexdigest()
@@ -574,7 +582,11 @@ def _feed(digest: hashlib._Hash, value: object) -> None:
     """Add ``value`` to ``digest``, with its type, so that different values differ."""
     if isinstance(value, np.ndarray | np.generic):
         array = np.ascontiguousarray(value)
-        digest.update(f"array{array.dtype.str}{array.shape}".encode() + array.tobytes())
+        digest.update(f"array{array.dtype.str}{array.shape}".encode())
+        if array.dtype.kind in "biuf":  # they are large at times: no copy of their bytes
+            digest.update(array.reshape(-1).view(np.uint8).data)
+        else:
+            digest.update(array.tobytes())
     elif isinstance(value, tuple | list):
         digest.update(f"tuple{len(value)}".encode())
         for item in value:

@@ -58,6 +58,10 @@ GRID_TOLERANCE = 1e-9
 """How far (in ticks, relative above one tick) a time may lie off the grid."""
 
 
+PIECE = 1 << 16
+"""Values that are converted at a time: what is needed on the way stays in the cache."""
+
+
 class Quantity:
     """A number or an array with a dimension.
 
@@ -302,6 +306,21 @@ def ticks_of(
     if rounding not in ("refuse", "nearest"):
         raise UnknownName(f"{place}.rounding", str(rounding), ("refuse", "nearest"))
     times = magnitude(value, "time", place, single=single)
+    rules = (dt, place, minimum, rounding)
+    if times.size <= PIECE:
+        return _whole_ticks(times, *rules)
+    ticks = np.empty(times.shape, np.int64)
+    try:
+        for lo in range(0, times.size, PIECE):
+            ticks[lo : lo + PIECE] = _whole_ticks(times[lo : lo + PIECE], *rules)
+    except InvalidInput:
+        return _whole_ticks(times, *rules)  # all at once: the error counts all that are wrong
+    return ticks
+
+
+def _whole_ticks(
+    times: FloatArray, dt: float, place: str, minimum: int, rounding: str
+) -> npt.NDArray[np.int64]:
     fix = f"use at least {minimum * dt:g} ms"
     if minimum > 0:
         rule = f"must be positive: the minimum is {minimum} tick = {minimum * dt:g} ms"

@@ -136,6 +136,7 @@ def run_batch(  # noqa: PLR0913 - all but three are by keyword
         "options": options,
     }
     chosen, how, lowered = _prepared(network, **start)
+    lowered = replace(lowered, shared=True)
     spikes = [_fed_spikes(lowered, feed, f"feeds[{i}]") for i, feed in enumerate(feeds)]
     together = getattr(chosen, "run_copies", None)
     with progress_bar("running", ticks * len(feeds), enabled=progress) as advance:
@@ -411,7 +412,7 @@ class Simulation:
         """
         number, p = self._find(projection)
         array = np.asarray(values, dtype=np.float64)
-        wanted = p.weight.shape
+        wanted = p.synapses.weight_shape
         if array.shape not in ((), wanted):
             raise InvalidInput(
                 f"Projection {projection!r}.weight",

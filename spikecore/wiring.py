@@ -25,6 +25,11 @@ __all__ = [
 
 IndexArray = npt.NDArray[np.int64]
 
+RowArrays = tuple[IndexArray, npt.NDArray[np.uint32]]
+
+PIECE = 1 << 16
+"""Synapses that are drawn at a time: what is needed on the way stays in the cache."""
+
 _REDRAWS = 30_000  # with one in a thousand inside, a value fails with probability 1e-13
 
 
@@ -43,8 +48,28 @@ class Wiring(Protocol):
         ...
 
 
+@runtime_checkable
+class RowWiring(Wiring, Protocol):
+    """A rule that lists them source by source, and so needs no list of sources."""
+
+    def rows(self, n_source: int, n_target: int, rng: np.random.Generator) -> RowArrays:
+        """Return where the row of each source begins, and the target of every synapse."""
+        ...
+
+
+class _ByRow:
+    """Pairs, from rows."""
+
+    def pairs(
+        self: RowWiring, n_source: int, n_target: int, rng: np.random.Generator
+    ) -> tuple[IndexArray, IndexArray]:
+        """Return source and target index of every synapse, source by source."""
+        row, target = self.rows(n_source, n_target, rng)
+        return np.repeat(np.arange(n_source, dtype=np.int64), np.diff(row)), target.astype(np.int64)
+
+
 @dataclass(frozen=True)
-class OneToOne:
+class OneToOne(_ByRow):
     """Neuron i to neuron i; both groups have the same size."""
 
     def check(self, n_source: int, n_target: int, place: str) -> None:
@@ -57,16 +82,13 @@ class OneToOne:
                 fix="use Pairs(pre, post) to say which neurons are meant",
             )
 
-    def pairs(
-        self, n_source: int, n_target: int, rng: np.random.Generator
-    ) -> tuple[IndexArray, IndexArray]:
-        """Return (0, 0), (1, 1), ..."""
-        both = np.arange(n_source, dtype=np.int64)
-        return both, both
+    def rows(self, n_source: int, n_target: int, rng: np.random.Generator) -> RowArrays:
+        """Return rows of one synapse each."""
+        return np.arange(n_source + 1, dtype=np.int64), np.arange(n_source, dtype=np.uint32)
 
 
 @dataclass(frozen=True)
-class AllToAll:
+class AllToAll(_ByRow):
     """Every neuron to every neuron.
 
     Attributes
@@ -80,16 +102,20 @@ class AllToAll:
     def check(self, n_source: int, n_target: int, place: str) -> None:
         """Everything fits."""
 
-    def pairs(
-        self, n_source: int, n_target: int, rng: np.random.Generator
-    ) -> tuple[IndexArray, IndexArray]:
-        """Return all pairs, source by source."""
-        pre = np.repeat(np.arange(n_source, dtype=np.int64), n_target)
-        post = np.tile(np.arange(n_target, dtype=np.int64), n_source)
-        if not self.self_connections:
-            keep = pre != post
-            pre, post = pre[keep], post[keep]
-        return pre, post
+    def rows(self, n_source: int, n_target: int, rng: np.random.Generator) -> RowArrays:
+        """Return all targets for each source, or all but the source itself."""
+        everyone = np.arange(n_target, dtype=np.uint32)
+        length = np.full(n_source, n_target, np.int64)
+        if self.self_connections:
+            target = np.tile(everyone, n_source)
+        else:
+            both = min(n_source, n_target)
+            length[:both] -= 1
+            target = np.empty(int(length.sum()), np.uint32)
+            for i in range(n_source):
+                at = i * n_target - min(i, both)
+                target[at : at + length[i]] = everyone[everyone != i]
+        return _starts(length), target
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,8 +169,14 @@ class Pairs:
 
     @staticmethod
     def _check_duplicates(pre: IndexArray, post: IndexArray, n_target: int, place: str) -> None:
-        key = pre.astype(np.int64) * n_target + post
-        order = np.argsort(key, kind="stable")
+        key = pre.astype(np.int64)
+        key *= n_target
+        key += post
+        unsorted = bool((key[1:] < key[:-1]).any())
+        again = np.sort(key) if unsorted else key
+        if (again[1:] != again[:-1]).all():
+            return
+        order = np.argsort(key, kind="stable")  # once more, to say which
         again = np.flatnonzero(np.diff(key[order]) == 0)
         if again.size:
             first = int(order[again + 1].min())
@@ -165,7 +197,7 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class RandomPairs:
+class RandomPairs(_ByRow):
     """Each possible synapse exists with one probability, independently of the others.
 
     Attributes
@@ -189,31 +221,49 @@ class RandomPairs:
                 fix="use a fraction, not per cent",
             )
 
-    def pairs(
-        self, n_source: int, n_target: int, rng: np.random.Generator
-    ) -> tuple[IndexArray, IndexArray]:
+    def rows(self, n_source: int, n_target: int, rng: np.random.Generator) -> RowArrays:
         """Draw the synapses by geometric gaps: work in proportion to their number."""
         total, p = n_source * n_target, self.probability
+        length = np.zeros(n_source, np.int64)
         if p == 0.0 or total == 0:
-            return np.empty(0, np.int64), np.empty(0, np.int64)
-        found = []
-        last = -1
+            return _starts(length), np.empty(0, np.uint32)
+        target = np.empty(_ample(total * p), np.uint32)
+        at, last = 0, -1
         while last < total:
-            wanted = int((total - last) * p + 4.0 * np.sqrt((total - last) * p) + 16)
-            jumps = np.cumsum(rng.geometric(p, size=wanted)) + last
-            found.append(jumps)
-            last = int(jumps[-1])
-        flat = np.concatenate(found)
-        flat = flat[flat < total]
-        pre, post = flat // n_target, flat % n_target
-        if not self.self_connections:
-            keep = pre != post
-            pre, post = pre[keep], post[keep]
-        return pre, post
+            flat = np.cumsum(rng.geometric(p, size=min(PIECE, _ample((total - last) * p))))
+            flat += last
+            last = int(flat[-1])
+            if last >= total:
+                flat = flat[: np.searchsorted(flat, total)]
+            if not flat.size:
+                break
+            pre = flat // n_target
+            post = flat - pre * n_target
+            if not self.self_connections:
+                keep = pre != post
+                pre, post = pre[keep], post[keep]
+            if at + post.size > target.size:
+                target = np.concatenate([target[:at], np.empty(target.size, np.uint32)])
+            target[at : at + post.size] = post
+            at += post.size
+            if pre.size:  # in order
+                length[pre[0] : pre[-1] + 1] += np.bincount(pre - pre[0])
+        return _starts(length), target[:at]
+
+
+def _ample(expected: float) -> int:
+    """Return a number that a count of synapses, expected to be so large, hardly exceeds."""
+    return int(expected + 4.0 * np.sqrt(expected) + 16)
+
+
+def _starts(length: IndexArray) -> IndexArray:
+    row = np.zeros(length.size + 1, np.int64)
+    np.cumsum(length, out=row[1:])
+    return row
 
 
 @dataclass(frozen=True)
-class RandomTotal:
+class RandomTotal(_ByRow):
     """A given number of synapses, each between a source and a target drawn evenly.
 
     A pair may occur more than once ("fixed total number" with multapses in NEST).
@@ -237,13 +287,14 @@ class RandomTotal:
                 f"{place}.number", "must not be negative", got=self.number, fix="use 0 or more"
             )
 
-    def pairs(
-        self, n_source: int, n_target: int, rng: np.random.Generator
-    ) -> tuple[IndexArray, IndexArray]:
-        """Draw how many synapses each source has, then their targets: sorted by source."""
-        each = rng.multinomial(self.number, np.full(n_source, 1.0 / n_source))
-        pre = np.repeat(np.arange(n_source, dtype=np.int64), each)
-        return pre, rng.integers(0, n_target, self.number)
+    def rows(self, n_source: int, n_target: int, rng: np.random.Generator) -> RowArrays:
+        """Draw how many synapses each source has, then their targets."""
+        length = rng.multinomial(self.number, np.full(n_source, 1.0 / n_source))
+        target = np.empty(self.number, np.uint32)
+        for lo in range(0, target.size, PIECE):
+            own = target[lo : lo + PIECE]
+            own[:] = rng.integers(0, n_target, own.size)
+        return _starts(length.astype(np.int64, copy=False)), target
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from spikecore import (
     Input,
     Network,
     OneToOne,
+    Pairs,
     PairSTDP,
     Population,
     Projection,
@@ -137,6 +138,15 @@ def delayed(delay, backend, *, options=None, **more):
     return Simulation(Network(parts), backend=backend, options=options)
 
 
+def changed_below():
+    pre = np.array([1, 0])
+    parts = [Input("in", 2), Population("n", 2, LIF())]
+    parts.append(Projection("in", "n", Pairs(pre, [0, 1]), [1, 2] * nA, 1 * ms))
+    one = Simulation(Network(parts))
+    pre[:] = 0, 1
+    return one.weights("in->n")
+
+
 def basket(**options):
     memory = ContentMemory(Flags(("red", "round", "sweet")), 2, **options)
     memory.store("apple", ["red", "round"])
@@ -178,6 +188,7 @@ FAULTS = {
         "a duration beyond counting": lambda: run(network(), 1e300 * ms),
         "something else as network": lambda: run([network()], 5 * ms),
         "a projection that does not exist": lambda: simulation().weights("in->m"),
+        "weights asked for, after arrays of the network were changed": changed_below,
         "too few new weights": lambda: simulation(weight=[1, 2, 3] * nA).set_weights("in->n", [1]),
         "NaN among new weights": lambda: simulation(weight=[1, 2, 3] * nA).set_weights(
             "in->n", [1, NAN, 2]

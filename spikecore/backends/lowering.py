@@ -18,13 +18,12 @@ import numpy.typing as npt
 
 from spikecore.backends.modulated import LoweredModulation, lower_modulation
 from spikecore.backends.sweeps import Sweep, sender, senders, sweeps_of
-from spikecore.errors import InvalidInput
+from spikecore.backends.synapses import HeldSynapses, draw_synapses
 from spikecore.inputs import BoundInput
 from spikecore.modulation import Modulation
 from spikecore.network import Network, Population, Projection
 from spikecore.plasticity import PairSTDP
-from spikecore.quantities import Quantity, magnitude, off_grid, require, ticks_of
-from spikecore.randomness import stream
+from spikecore.quantities import Quantity, ticks_of
 from spikecore.units.linear import NEGLIGIBLE, LinearUnit
 from spikecore.units.propagator import PropagatorTable, step_system, tabulate
 from spikecore.units.stepped import change_of
@@ -36,12 +35,6 @@ FloatArray = npt.NDArray[np.float64]
 
 IN_THREADS = 10_000_000
 """Possible synapses from which on projections are lowered at the same time."""
-
-COMPILED_FROM = 200_000
-"""Synapses of a projection from which on compiled code sorts them."""
-
-MAX_DELAY_TICKS = 2**24
-"""Ring slots that a run may need: 16.7 M ticks, 400 MB of slot heads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,13 +87,12 @@ class LoweredProjection:
         Numbers of the neurons at both ends.
     row : ndarray of int64, shape (source_size + 1,)
         Synapses of source i are ``row[i] .. row[i+1] - 1``.
-    target : ndarray of uint32, shape (M,)
-        Target neuron within its population.
-    weight : ndarray of float64, shape (M,) or (1,)
-    delay : ndarray of uint32, shape (M,) or (1,)
-        Ticks. Length 1: the same for all.
-    order : ndarray of int64, shape (M,), or None
-        Position of each synapse in the user's order; None if it is the same.
+    size : int
+        Number of synapses.
+    longest : int
+        The longest delay, ticks; 0 if there are no synapses.
+    synapses : HeldSynapses
+        The arrays of size M, see below.
     modulations : tuple of LoweredModulation
         At most one for each of delivery, potentiation and depression.
     """
@@ -112,17 +104,31 @@ class LoweredProjection:
     target_size: int
     port: int
     row: IndexArray
-    target: npt.NDArray[np.uint32]
-    weight: FloatArray
-    delay: npt.NDArray[np.uint32]
-    order: IndexArray | None
+    size: int
+    longest: int
+    synapses: HeldSynapses
     plasticity: PairSTDP | None
     modulations: tuple[LoweredModulation, ...] = ()
 
     @property
-    def size(self) -> int:
-        """Number of synapses."""
-        return int(self.target.size)
+    def target(self) -> npt.NDArray[np.uint32]:
+        """Target neuron of each synapse, within its population."""
+        return self.synapses.held.target
+
+    @property
+    def weight(self) -> FloatArray:
+        """Weight of each synapse, shape (M,), or the one that all share, shape (1,)."""
+        return self.synapses.held.weight
+
+    @property
+    def delay(self) -> npt.NDArray[np.uint32]:
+        """Delay of each synapse in ticks, shape (M,), or the one that all share, shape (1,)."""
+        return self.synapses.held.delay
+
+    @property
+    def order(self) -> npt.NDArray[np.uint32] | None:
+        """Position of each synapse in the user's order; None if it is the same."""
+        return self.synapses.order
 
     @property
     def modulated(self) -> frozenset[str]:
@@ -177,6 +183,8 @@ class Lowered:
         The stepped populations.
     unseen : frozenset of str
         Groups that are not the user's: senders of continuous outputs.
+    shared : bool
+        Whether several sessions are opened on it.
     """
 
     network: Network
@@ -194,6 +202,12 @@ class Lowered:
     notes: tuple[str, ...]
     sweeps: tuple[Sweep, ...] = ()
     unseen: frozenset[str] = frozenset()
+    shared: bool = False
+
+    def let_go(self) -> None:
+        """Hold the synapses no longer than others need them; whoever asks later waits for them."""
+        for p in () if self.shared else self.projections:
+            p.synapses.let_go()
 
     def input_spikes(
         self, start: int, stop: int, without: frozenset[int] = frozenset()
@@ -237,12 +251,10 @@ def lower(network: Network, seed: int) -> Lowered:
     populations = tuple(_population(p, groups[p.name][0], network.dt) for p in ordered)
     by_name = {p.name: p for p in populations}
     notes: list[str] = []
-    made = _projections(network, groups, by_name, seed)
-    projections = tuple(p for p, _ in made)
-    notes += [note for _, own in made for note in own]
+    projections = _projections(network, groups, by_name, seed)
+    notes += [note for p in projections for note in p.synapses.notes]
     inputs = tuple(i.bind(network.dt, seed) for i in network.inputs)
     notes += [note for bound in inputs for note in bound.notes]
-    delays = [int(p.delay.max()) for p in projections if p.size]
     return Lowered(
         network=network,
         dt=network.dt,
@@ -250,7 +262,7 @@ def lower(network: Network, seed: int) -> Lowered:
         n_neurons=start,
         n_ports=max((len(p.ports) for p in populations), default=1),
         n_states=max((len(p.unit.states) for p in populations), default=1),
-        max_delay=max(delays, default=1),
+        max_delay=max((p.longest for p in projections if p.size), default=1),
         groups=groups,
         inputs=inputs,
         populations=populations,
@@ -340,23 +352,22 @@ def _projections(
     groups: dict[str, tuple[int, int]],
     populations: dict[str, LoweredPopulation],
     seed: int,
-) -> list[tuple[LoweredProjection, list[str]]]:
-    """Lower all projections, each with its notes; large ones at the same time.
+) -> tuple[LoweredProjection, ...]:
+    """Lower all projections; large ones at the same time.
 
     Each draws from streams of its own, so the order in which they are made does not matter.
     """
 
-    def one(p: Projection) -> tuple[LoweredProjection, list[str]]:
-        notes: list[str] = []
-        return _projection(p, network, groups, populations, seed, notes), notes
+    def one(p: Projection) -> LoweredProjection:
+        return _projection(p, network, groups, populations, seed)
 
     size = [groups[p.pre_name][1] * groups[p.post_name][1] for p in network.projections]
     if sum(size) < IN_THREADS:
-        return [one(p) for p in network.projections]
+        return tuple(one(p) for p in network.projections)
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # drawing and sorting run without the GIL
         largest_first = sorted(range(len(size)), key=lambda i: -size[i])
         made = {i: pool.submit(one, network.projections[i]) for i in largest_first}
-        return [made[i].result() for i in range(len(size))]
+        return tuple(made[i].result() for i in range(len(size)))
 
 
 def _projection(
@@ -365,39 +376,32 @@ def _projection(
     groups: dict[str, tuple[int, int]],
     populations: dict[str, LoweredPopulation],
     seed: int,
-    notes: list[str],
 ) -> LoweredProjection:
     (s0, n_source), (t0, n_target) = groups[sender(p)], groups[p.post_name]
     target = populations[p.post_name]
-    pre, post = p.wiring.pairs(n_source, n_target, stream(seed, f"{p.name}/wiring"))
-    size = pre.size
-    if size == 0:
-        notes.append(f"{p.place} has no synapses")
-    weight = _weights(p, size, network, seed)
-    delay = _delays(p, size, network.dt, seed, notes)
-    row = np.zeros(n_source + 1, np.int64)
-    np.cumsum(np.bincount(pre, minlength=n_source), out=row[1:])
-    order = _row_order(pre, post, delay, row)
-    return LoweredProjection(
+    synapses = HeldSynapses(
+        lambda ordered: draw_synapses(p, network, (n_source, n_target), seed, ordered=ordered),
+        network,
+        keep_order=p.plasticity is not None or any(m.per == "synapse" for m in p.modulations),
+    )
+    found = synapses.held
+    lowered = LoweredProjection(
         name=p.name,
         source_start=s0,
         source_size=n_source,
         target_start=t0,
         target_size=n_target,
         port=target.ports.index(p.port),
-        row=row,
-        target=(post if order is None else post[order]).astype(np.uint32),
-        weight=weight if order is None or weight.size == 1 else weight[order],
-        delay=delay if order is None or delay.size == 1 else delay[order],
-        order=order,
+        row=found.row,
+        size=found.target.size,
+        longest=int(found.delay.max()) if found.target.size else 0,
+        synapses=synapses,
         plasticity=p.plasticity,
-        modulations=_carried(p, populations[p.pre_name], pre if order is None else pre[order])
-        if p.carries
-        else tuple(
-            _modulation(m, (n_source, n_target), (pre, post), order, populations)
-            for m in p.modulations
-        ),
     )
+    if p.carries:
+        return replace(lowered, modulations=_carried(p, populations[p.pre_name], lowered.source))
+    made = tuple(_modulation(m, lowered, populations) for m in p.modulations)
+    return replace(lowered, modulations=made)
 
 
 def _carried(
@@ -411,87 +415,19 @@ def _carried(
 
 
 def _modulation(
-    m: Modulation,
-    sizes: tuple[int, int],
-    ends: tuple[IndexArray, IndexArray],
-    order: IndexArray | None,
-    populations: dict[str, LoweredPopulation],
+    m: Modulation, p: LoweredProjection, populations: dict[str, LoweredPopulation]
 ) -> LoweredModulation:
     actors = populations[m.by_name]
-    side = {"source": 0, "target": 1}.get(m.per)
-    entries = ends[0].size if side is None else sizes[side]
-    who = m.numbers(entries, actors.size)
-    who = who if side is None else who[ends[side]]
+    if m.per == "source":
+        who = m.numbers(p.source_size, actors.size)[p.source]
+    elif m.per == "target":
+        who = m.numbers(p.target_size, actors.size)[p.target]
+    else:
+        who = m.numbers(p.size, actors.size)
+        who = who if p.order is None else who[p.order]
     state = actors.unit.states.index(m.state)
     offset = np.broadcast_to(actors.offset[:, state], (actors.size,))
-    return lower_modulation(m, actors.start, state, who if order is None else who[order], offset)
-
-
-def _row_order(
-    pre: IndexArray, post: IndexArray, delay: npt.NDArray[np.uint32], row: IndexArray
-) -> IndexArray | None:
-    """Return the stable permutation that sorts synapses by (source, delay, target).
-
-    None if they are sorted already.
-    """
-    if pre.size == 0:
-        return None
-    step = np.diff(pre)
-    same_delay = delay.size == 1
-    if same_delay and np.all((step > 0) | ((step == 0) & (np.diff(post) >= 0))):
-        return None
-    if pre.size > COMPILED_FROM:
-        from spikecore.backends.rows import sort_rows  # numba: worth its start for many only
-
-        return sort_rows(pre, post, delay, row)
-    late = 0 if same_delay else delay
-    order: IndexArray = np.lexsort((post, np.broadcast_to(late, pre.shape), pre))
-    return order
-
-
-def _weights(p: Projection, size: int, network: Network, seed: int) -> FloatArray:
-    place, port = f"{p.place}.weight", network.port(p)
-    if isinstance(p.weight, Quantity):
-        weight = np.atleast_1d(magnitude(p.weight, port.dimension, place))
-    else:
-        weight = p.weight.draw(size, port.dimension, place, stream(seed, f"{p.name}/weight"))
-        network.check_weights(p, weight)
-    if p.plasticity is not None or size == 0:
-        return np.array(np.broadcast_to(weight, (size,)))
-    return weight
-
-
-def _delays(
-    p: Projection, size: int, dt: float, seed: int, notes: list[str]
-) -> npt.NDArray[np.uint32]:
-    place = f"{p.place}.delay"
-    if isinstance(p.delay, Quantity):
-        ticks = np.atleast_1d(ticks_of(p.delay, dt, place, minimum=1, rounding=p.rounding))
-        if p.rounding == "nearest":
-            moved = int(off_grid(p.delay.value, dt).sum())
-            if moved:
-                notes.append(f"{place}: {moved} rounded to the grid")
-    else:
-        drawn = p.delay.draw(size, "time", place, stream(seed, f"{p.name}/delay"))
-        ticks = np.rint(drawn / dt).astype(np.int64)
-        require(
-            drawn,
-            ticks >= 1,
-            place,
-            f"drawn below the minimum of one tick ({dt:g} ms)",
-            "ms",
-            fix="choose a distribution that stays above one tick",
-        )
-    if ticks.size and ticks.max() > MAX_DELAY_TICKS:
-        raise InvalidInput(
-            place,
-            f"must not exceed {MAX_DELAY_TICKS} ticks "
-            f"({MAX_DELAY_TICKS * dt:g} ms): the ring would need "
-            f"{int(ticks.max()) * 24 / 1e9:.1f} GB",
-            got=f"{ticks.max() * dt:g} ms",
-            fix="use a larger dt or a relay population",
-        )
-    return ticks.astype(np.uint32)
+    return lower_modulation(m, actors.start, state, who, offset)
 
 
 def _probes(

@@ -172,7 +172,7 @@ class Capabilities:
         return reasons
 
     def _objections(self, c: LoweredProjection, options: Options) -> Iterator[str]:
-        largest = np.abs(c.weight).max(initial=0.0)
+        largest = max(c.weight.max(initial=0.0), -c.weight.min(initial=0.0))
         if options.precision == "float32" and largest > np.finfo(np.float32).max:
             yield "weights exceed the range of float32"
         if c.plasticity is not None and type(c.plasticity).__name__ not in self.plasticity:

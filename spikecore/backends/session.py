@@ -52,7 +52,8 @@ class SteppedSession:
         self.options = options
         self.backend = backend
         self.dtype = np.dtype(options.precision)
-        self._projection_weights = [p.weight.astype(self.dtype) for p in lowered.projections]
+        self._projection_weights = self._first_weights()
+        self._reweighted: set[int] = set()
         self._unrecorded = {i.input.name for i in lowered.inputs if not i.input.record}
         self._unrecorded |= lowered.unseen
         self._start()
@@ -68,6 +69,10 @@ class SteppedSession:
         self._wall = 0.0
 
     # -- what a backend provides ------------------------------------------------
+
+    def _first_weights(self) -> list[npt.NDArray[Any]]:
+        """Return an array of weights for each projection, as they are before the first tick."""
+        return [p.weight.astype(self.dtype) for p in self.lowered.projections]
 
     def _run(self, stop: int, ticks: IndexArray, neurons: IndexArray) -> None:
         """Run to ``stop`` with these source spikes; append spikes and traces."""
@@ -163,6 +168,7 @@ class SteppedSession:
     def set_weights(self, projection: int, values: npt.NDArray[np.float64]) -> None:
         """Replace the weights, in row order (or the one weight that all share)."""
         self._projection_weights[projection][:] = values
+        self._reweighted.add(projection)
 
     def result(self, *, weights: bool = True) -> Result:
         """Return everything recorded so far; ``weights=False`` leaves the weights out."""
@@ -224,7 +230,7 @@ class SteppedSession:
         state = {f"x_{name}": array for name, array in self._state().items()}
         for i, p in enumerate(self.lowered.projections):
             own = self._projection_weights[i]
-            if p.plasticity is not None or not np.array_equal(own, p.weight.astype(self.dtype)):
+            if p.plasticity is not None or i in self._reweighted:
                 state[f"w_{i}"] = own.copy()
         state["spike_ticks"] = np.concatenate([_EMPTY, *(t for t, _ in self._spikes)])
         state["spike_neurons"] = np.concatenate([_EMPTY, *(n for _, n in self._spikes)])
@@ -242,7 +248,12 @@ class SteppedSession:
         """Continue from a snapshot."""
         self._load({name[2:]: array for name, array in state.items() if name.startswith("x_")})
         for i, own in enumerate(self._projection_weights):
-            own[:] = state.get(f"w_{i}", self.lowered.projections[i].weight)
+            if f"w_{i}" in state:
+                own[:] = state[f"w_{i}"]
+                self._reweighted.add(i)
+            elif i in self._reweighted or self.lowered.projections[i].plasticity is not None:
+                own[:] = self.lowered.projections[i].weight
+                self._reweighted.discard(i)
         self._spikes = [(state["spike_ticks"], state["spike_neurons"])]
         self._fed = (state["fed_ticks"], state["fed_neurons"])
         self._traces = [[state[f"t_{i}"]] for i in range(len(self.lowered.probes))]

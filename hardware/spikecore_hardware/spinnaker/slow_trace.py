@@ -112,10 +112,10 @@ def in_currents(lowered: Lowered) -> Lowered:
             made.append(c)
             continue
         parts = dual[c.target_start]
-        made.append(replace(c, weight=_scaled(c, parts.slow)))
+        made.append(replace(c, synapses=c.synapses.with_weights(_scaled(c, parts.slow))))
         if parts.rise is not None:
-            weight = _scaled(c, parts.rise)
-            half = replace(c, name=f"{c.name} (y)", port=INH, weight=weight, plasticity=None)
+            synapses = c.synapses.with_weights(_scaled(c, parts.rise))
+            half = replace(c, name=f"{c.name} (y)", port=INH, synapses=synapses, plasticity=None)
             second.append(half)
     return replace(lowered, projections=(*made, *second))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from numba import njit
+from numba.core.runtime.nrt import rtsys
 
 __all__ = ["inlined", "inner", "kept_with_sources", "source_digest"]
 
@@ -40,7 +41,30 @@ def kept_with_sources(dispatcher: Any) -> Any:
     are compiled into it but lie in other files: a change in one of those would go unnoticed,
     and old code would run.
     """
-    file = getattr(dispatcher._cache, "_cache_file", None)
+    cache = dispatcher._cache
+    file = getattr(cache, "_cache_file", None)
     if file is not None:  # there is none where nothing can be written
         file._source_stamp = (file._source_stamp, source_digest())
+        if hasattr(cache, "_load_overload"):  # numba's own business: there is no promise
+            cache.load_overload = _loaded_at_once(cache)
     return dispatcher
+
+
+def _loaded_at_once(cache: Any) -> Any:
+    """Return what loads compiled code from ``cache`` without all that compiling would need.
+
+    numba first imports what it knows of Python and numpy, and scipy.linalg, which takes longer
+    than all else before the first spike. Linking what is on file needs its runtime only. Where
+    there is nothing on file, numba goes its own way and compiles.
+    """
+    load = cache.load_overload
+
+    def loaded(signature: Any, target: Any) -> Any:
+        rtsys.initialize(target)
+        with cache._guard_against_spurious_io_errors():
+            found = cache._load_overload(signature, target)
+            if found is not None:
+                return found
+        return load(signature, target)
+
+    return loaded

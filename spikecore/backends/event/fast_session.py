@@ -17,12 +17,13 @@ from spikecore.backends.event.packed import (
     M,
     Q,
     W,
+    blank_of,
     build_fast,
     copied,
     grow_queues,
     sweepable,
 )
-from spikecore.backends.event.replay import LEARNING, D
+from spikecore.backends.event.replay import LEARNING, D, is_dense
 from spikecore.backends.event.session import EventSession
 from spikecore.backends.event.tables import NEVER, R, State
 from spikecore.backends.lowering import Lowered
@@ -59,9 +60,10 @@ class FastSession(EventSession):
         self._blank: Fast | None = None
         self._drawn: frozenset[int] = frozenset()
         super().__init__(lowered, options, way)
-        if not self._rule_of:  # what the packed synapses say need not be kept twice
-            none = np.zeros(1, np.uint32)
-            self.net = self.net._replace(target=none, delay=none)
+
+    def _wanted(self) -> frozenset[int]:
+        """Return the projections that learn synapse by synapse; else the packed synapses do."""
+        return frozenset(i for i in self._rule_of if not is_dense(self.lowered.projections[i]))
 
     def advance(self, to_tick: int, on_progress: OnProgress | None = None) -> Status:
         """Run up to, not including, ``to_tick``.
@@ -107,7 +109,7 @@ class FastSession(EventSession):
         self.state.register[R.N_FREE] = 0
         self.state.register[R.N_ACTIVE] = 0
         if self._blank is None:
-            self._blank = self._build()
+            self._blank = blank_of(self._build())
         self.fast = copied(self._blank)
         self._measured_at = -1
         for i, p in enumerate(self.lowered.populations):

@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 FULL = int(R.FULL)
-C_TARGET, C_ROW, C_SYNAPSE = int(C.TARGET), int(C.ROW_0), int(C.SYNAPSE_0)
+C_TARGET, C_ROW, C_TARGETS = int(C.TARGET), int(C.ROW_0), int(C.TARGET_0)
 C_WEIGHT, C_DELAY, C_DELAY_STEP = int(C.WEIGHT_0), int(C.DELAY_0), int(C.DELAY_STEP)
 L_PROJECTION, L_NEAREST, L_COINCIDENCE = int(L.PROJECTION), int(L.NEAREST), int(L.COINCIDENCE)
 L_DENDRITIC, L_LATE, L_MULTIPLICATIVE = int(L.DENDRITIC), int(L.LATE_CLAMP), int(L.MULTIPLICATIVE)
@@ -93,7 +93,7 @@ def _learn(net: Net, st: State, rule: int, i: int, synapse: int, until: int, t: 
     With ``t`` negative there is no pre spike.
     """
     proj = net.rule[rule, L_PROJECTION]
-    j = np.int64(net.target[net.projection[proj, C_SYNAPSE] + synapse])
+    j = np.int64(net.target[net.projection[proj, C_TARGETS] + synapse])
     w_at = net.projection[proj, C_WEIGHT] + synapse
     w = st.weight[w_at]
     values = net.rule[rule, L_VALUES]
@@ -140,7 +140,7 @@ def learn_row(net: Net, st: State, rule: int, own: int, until: int, t: int) -> N
     """Bring row ``own`` up to date, then (``t`` not negative) a pre spike in ``t``."""
     i = net.rule[rule, L_PRE] + own
     row = net.projection[net.rule[rule, L_PROJECTION], C_ROW] + own
-    first = net.projection[net.rule[rule, L_PROJECTION], C_SYNAPSE]
+    first = net.projection[net.rule[rule, L_PROJECTION], C_TARGETS]
     silent = t < 0 and st.pre_trace[i] == 0  # a row that never fired has nothing to learn
     for synapse in range(net.row[row], net.row[row] if silent else net.row[row + 1]):
         post = net.rule[rule, L_POST] + np.int64(net.target[first + synapse])
@@ -165,6 +165,8 @@ def flush(net: Net, st: State, t: int) -> None:
     """
     st.register[FULL] = 0
     for rule in range(net.rule.shape[0]):
+        if net.projection[net.rule[rule, L_PROJECTION], C_TARGETS] < 0:
+            continue  # learnt from one list of post spikes (replay.py)
         for own in range(net.rule[rule, L_N_PRE]):
             learn_row(net, st, rule, own, t, -1 - t)
         for j in range(net.rule[rule, L_N_POST]):

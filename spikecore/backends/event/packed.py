@@ -30,6 +30,7 @@ __all__ = [
     "M",
     "Q",
     "W",
+    "blank_of",
     "build_fast",
     "cell_layout",
     "grow_queues",
@@ -356,6 +357,16 @@ def build_fast(
 
 CONSTANT = frozenset({"packed", "table", "small", "aims", "runs", "lists", "steps"})
 """Fields of :class:`Fast` that kernels only read."""
+
+
+def blank_of(fast: Fast) -> Fast:
+    """Return ``fast`` to be copied from later: large arrays of one value take no memory."""
+    kept = {}
+    for name, array in fast._asdict().items():
+        whole = array.reshape(-1).view(f"u{array.itemsize}")  # bits: -0.0 is not 0.0
+        if name not in CONSTANT and whole.size > LANES and (whole == whole[0]).all():
+            kept[name] = np.broadcast_to(array.reshape(-1)[0], array.shape)
+    return fast._replace(**kept)
 
 
 def copied(fast: Fast) -> Fast:

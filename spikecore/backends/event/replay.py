@@ -27,7 +27,7 @@ from spikecore.backends.event.packed import Fast
 from spikecore.backends.event.tables import NEVER, C, L, Net, R, State
 from spikecore.backends.lowering import Lowered, LoweredProjection
 
-__all__ = ["LEARNING", "D", "dense_arrays", "flush_dense", "learn_dense", "remember"]
+__all__ = ["LEARNING", "D", "dense_arrays", "flush_dense", "is_dense", "learn_dense", "remember"]
 
 C_TARGET, C_WEIGHT = int(C.TARGET), int(C.WEIGHT_0)
 L_PROJECTION, L_NEAREST, L_COINCIDENCE = int(L.PROJECTION), int(L.NEAREST), int(L.COINCIDENCE)
@@ -60,7 +60,8 @@ D_DENSE, D_BEGIN, D_CAPACITY = int(D.DENSE), int(D.BEGIN), int(D.CAPACITY)
 D_COUNT, D_SEEN, D_CACHED = int(D.COUNT), int(D.SEEN), int(D.CACHED)
 
 
-def _is_dense(p: LoweredProjection) -> bool:
+def is_dense(p: LoweredProjection) -> bool:
+    """Whether all sources are connected with all targets, in order and with one delay."""
     if p.size != p.source_size * p.target_size or np.any(p.delay != p.delay[:1]):
         return False
     every = np.arange(p.target_size, dtype=np.uint32)
@@ -77,7 +78,7 @@ def dense_arrays(
     dense = np.zeros((net.rule.shape[0], len(D)), np.int64)
     at = 0
     for row, rule in zip(dense, net.rule, strict=True):
-        if _is_dense(lowered.projections[order[rule[L.PROJECTION]]]):
+        if is_dense(lowered.projections[order[rule[L.PROJECTION]]]):
             # A flush leaves what is on its way: at most one spike a tick and target.
             capacity = ENTRIES + int(rule[L.N_POST] * (rule[L.MAX_LAG] + 2))
             row[:] = 1, at, capacity, 0, 0, NEVER

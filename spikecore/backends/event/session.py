@@ -21,6 +21,7 @@ from spikecore.backends.event.tables import (
     delay_bytes,
     grow_calendar,
     new_state,
+    projection_order,
 )
 from spikecore.backends.lowering import Lowered
 from spikecore.backends.protocol import Capabilities, Choice, Options
@@ -81,20 +82,29 @@ class EventSession(SteppedSession):
     def __init__(self, lowered: Lowered, options: Options, way: Way) -> None:
         super().__init__(lowered, options, "event")
         self.way = way
-        self.net, order = build_net(lowered, self.dtype)
-        flat = np.concatenate(
-            [np.empty(0, self.dtype), *(self._projection_weights[i] for i in order)]
-        )
-        at = 0
-        for i in order:  # from here on the weights of each projection are a view into flat
-            size = self._projection_weights[i].size
-            self._projection_weights[i] = flat[at : at + size]
-            at += size
-        self._flat_weights = flat
-        self._order_of = order
-        plastic = [i for i in order if lowered.projections[i].plasticity is not None]
+        projections = lowered.projections
+        plastic = [i for i in self._order_of if projections[i].plasticity is not None]
         self._rule_of = {i: r for r, i in enumerate(plastic)}
+        self.net = build_net(lowered, self.dtype, self._wanted())
         self._reset()
+        lowered.let_go()  # all that is needed of the synapses is in our own arrays now
+
+    def _first_weights(self) -> list[npt.NDArray[Any]]:
+        """Return the weights of each projection, each a view into one array of all."""
+        projections = self.lowered.projections
+        sizes = [p.synapses.weight_shape[0] for p in projections]
+        self._order_of = projection_order(self.lowered)
+        self._flat_weights = np.empty(sum(sizes), self.dtype)
+        views, at = dict[int, npt.NDArray[Any]](), 0
+        for i in self._order_of:
+            views[i] = self._flat_weights[at : at + sizes[i]]
+            views[i][:] = projections[i].weight
+            at += sizes[i]
+        return [views[i] for i in range(len(projections))]
+
+    def _wanted(self) -> frozenset[int] | None:
+        """Return the projections whose targets and delays Net has to keep; None: all."""
+        return None
 
     def _reset(self) -> None:
         self.state = new_state(self.lowered, self.net, self._flat_weights, self.dtype)

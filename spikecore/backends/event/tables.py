@@ -29,6 +29,7 @@ __all__ = [
     "delay_bytes",
     "grow_calendar",
     "new_state",
+    "projection_order",
 ]
 
 Array = npt.NDArray[Any]
@@ -97,13 +98,14 @@ class C(IntEnum):
     TARGET = 1  # first neuron
     PORT = 2
     ROW_0 = 3  # position in Net.row
-    SYNAPSE_0 = 4  # position in Net.target
+    SYNAPSE_0 = 4  # position among all synapses
     WEIGHT_0 = 5
     WEIGHT_STEP = 6  # 0 if one weight serves all
     DELAY_0 = 7
     DELAY_STEP = 8
     RULE = 9  # or -1
     FACTOR = 10  # row of Net.modulation that acts on delivery, or -1
+    TARGET_0 = 11  # position in Net.target, or -1 if targets are not kept
 
 
 class L(IntEnum):
@@ -205,6 +207,8 @@ class _Pool:
         return begin
 
     def join(self) -> Array:
+        if len(self.parts) == 1:  # a network of one projection: no copy
+            return self.parts[0]
         return np.concatenate([np.empty(0, self.dtype), *self.parts])
 
 
@@ -212,23 +216,26 @@ def _table(rows: Iterable[Iterable[int]], columns: int) -> Array:
     return np.array([[int(v) for v in row] for row in rows], np.int64).reshape(-1, columns)
 
 
-def build_net(lowered: Lowered, dtype: np.dtype[Any]) -> tuple[Net, list[int]]:
+def projection_order(lowered: Lowered) -> list[int]:
+    """Return the numbers of all projections in the order used here: by source group."""
+    starts = [p.source_start for p in lowered.projections]
+    return sorted(range(len(starts)), key=lambda i: (starts[i], i))
+
+
+def build_net(lowered: Lowered, dtype: np.dtype[Any], wanted: frozenset[int] | None = None) -> Net:
     """Lay out ``lowered`` for the kernels.
 
-    Returns
-    -------
-    Net
-    list of int
-        Number in ``lowered`` of each projection, in the order used here.
+    Parameters
+    ----------
+    wanted : set of int, optional
+        Numbers of the projections of which ``Net.target`` and ``Net.delay`` are asked for
+        each synapse. Default: all.
     """
     names = list(lowered.groups)
     group_at = {lowered.groups[name][0]: g for g, name in enumerate(names)}
     real, whole = _Pool(dtype), _Pool(np.int64)
     real.add([1.0, 64 * float(np.finfo(dtype).eps)])
-    order = sorted(
-        range(len(lowered.projections)),
-        key=lambda i: (group_at[lowered.projections[i].source_start], i),
-    )
+    order = projection_order(lowered)
     projections = [lowered.projections[i] for i in order]
     learning = [i for i, p in enumerate(projections) if p.plasticity is not None]
     source_group = np.array([group_at[p.source_start] for p in projections], np.int64)
@@ -237,9 +244,10 @@ def build_net(lowered: Lowered, dtype: np.dtype[Any]) -> tuple[Net, list[int]]:
         for g in range(len(names))
     ]
     row, target, delay = _Pool(np.int64), _Pool(np.uint32), _Pool(np.uint32)
+    kept = [wanted is None or i in wanted for i in order]
     who = _Pool(np.uint32)
     acting: dict[tuple[int, str], int] = {}
-    net = Net(
+    return Net(
         port_bits=np.array([max(0, lowered.n_ports - 1).bit_length()], np.int64),
         node=_nodes(lowered, names),
         group=np.stack(
@@ -252,7 +260,7 @@ def build_net(lowered: Lowered, dtype: np.dtype[Any]) -> tuple[Net, list[int]]:
         population=_table(_population_rows(lowered, real, whole), len(P)),
         modulation=_table(_modulation_rows(projections, acting, real, who), len(M)),
         projection=_table(
-            _projection_rows(projections, learning, acting, (row, target, delay)), len(C)
+            _projection_rows(projections, learning, acting, kept, (row, target, delay)), len(C)
         ),
         rule=_table(_rule_rows(projections, learning, acting, real, lowered.dt), len(L)),
         into=np.array([r for rules in into for r in rules], np.int64),
@@ -263,7 +271,6 @@ def build_net(lowered: Lowered, dtype: np.dtype[Any]) -> tuple[Net, list[int]]:
         delay=delay.join(),
         who=who.join(),
     )
-    return net, order
 
 
 def _nodes(lowered: Lowered, names: list[str]) -> Array:
@@ -342,30 +349,35 @@ def _projection_rows(
     projections: list[LoweredProjection],
     learning: list[int],
     acting: dict[tuple[int, str], int],
+    kept: list[bool],
     pools: tuple[_Pool, _Pool, _Pool],
 ) -> Iterable[tuple[int, ...]]:
-    weight0, (row, target, delay) = 0, pools
+    synapse0, weight0, (row, target, delay) = 0, 0, pools
     for i, p in enumerate(projections):
+        n_weights = p.synapses.weight_shape[0]
+        delays = p.delay
         yield (
             p.source_start,
             p.target_start,
             p.port,
             row.add(p.row),
-            target.add(p.target),
+            synapse0,
             weight0,
-            int(p.weight.size == p.size),
-            delay.add(p.delay),
-            int(p.delay.size == p.size),
+            int(n_weights == p.size),
+            delay.add(delays if kept[i] else delays[:1].copy()),  # a view would hold all
+            int(delays.size == p.size),
             learning.index(i) if i in learning else -1,
             acting.get((i, "delivery"), -1),
+            target.add(p.target) if kept[i] else -1,
         )
-        weight0 += p.weight.size
+        synapse0 += p.size
+        weight0 += n_weights
 
 
 def _history(p: LoweredProjection) -> tuple[int, int]:
     """Return the longest way of a post spike to a synapse (ticks), and how many to keep."""
     assert p.plasticity is not None
-    lag = int(p.delay.max(initial=0)) if p.plasticity.post_delay == "dendritic" else 0
+    lag = p.longest if p.plasticity.post_delay == "dendritic" else 0
     return lag, max(64, 2 * (lag + 2))  # those on their way, and as many again
 
 
