@@ -36,7 +36,8 @@ RATES = {"gru": 4e-3, "gru1": 6e-3, "transformer": 3e-3}
 def built(name: str, sizes: ModelSizes) -> nn.Module:
     """Return a model by name: gru, gru1 (one layer), transformer, or a spiking one.
 
-    Spiking ones are a variant and a kind of spike joined by a hyphen, e.g. delta-binary.
+    Spiking ones are a variant and a kind of spike joined by a hyphen, e.g. delta-binary;
+    delta-graded-gated has gates, clock and a readout of its own, and fewer mixing neurons for it.
     """
     drop, width = sizes.dropout, sizes.features
     target = count(ByteModel(sizes))
@@ -47,8 +48,12 @@ def built(name: str, sizes: ModelSizes) -> nn.Module:
     }
     if name in peers:
         return fitted(peers[name], target)
-    variant, firing = name.split("-")
-    return ByteModel(replace(sizes, variant=variant, firing=firing))
+    variant, firing, *gated = name.split("-")
+    sizes = replace(sizes, variant=variant, firing=firing)
+    if not gated:
+        return ByteModel(sizes)
+    sizes = replace(sizes, clock=True, read_gate=True, mix_gate=True, tied=False)
+    return fitted(lambda hidden: ByteModel(replace(sizes, hidden=hidden)), target)
 
 
 def train(name: str, text: bytes, sizes: ModelSizes, recipe: Recipe, given: Any) -> dict[str, Any]:
@@ -181,6 +186,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=6e-3)
     parser.add_argument("--peer-rate", type=float, help="of GRU and transformer")
     parser.add_argument("--noise", type=float, default=0.0, help="share of bytes replaced")
+    parser.add_argument("--weight-decay", type=float, default=0.1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--evaluate", type=int, default=200)
     parser.add_argument("--contexts", action="store_true", help="measure time and memory a byte")
@@ -219,6 +225,7 @@ def main() -> None:
         save=max(500, given.evaluate),
         seed=given.seed,
         noise=given.noise,
+        weight_decay=given.weight_decay,
     )
     if given.only:
         measured = against_context(ByteModel.load(given.only).to(given.device), given.device)

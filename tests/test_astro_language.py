@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from spikecore.astro.training import bits_a_byte, parts_of
 from spikecore.cli import main
 
 SMALL = ModelSizes(features=16, layers=1, size=16, hidden=16, heads=2, d_k=8, dropout=0.1)
+GATED = replace(SMALL, clock=True, read_gate=True, mix_gate=True, tied=False)
 TEXT = b"so it goes, and on it goes. " * 100
 RECIPE = Recipe(steps=40, batch=4, ticks=32, evaluate=10, save=10, warmup=5)
 
@@ -43,8 +45,9 @@ def cli(capsys, tmp_path, monkeypatch):
 TRAIN = ("train", "text.txt", "my.npz", "--features", "16", "--layers", "1", "--window", "32")
 
 
-def test_a_text_is_learned():
-    model = ByteModel(SMALL, seed=0)
+@pytest.mark.parametrize("sizes", [SMALL, GATED], ids=["plain", "gated"])
+def test_a_text_is_learned(sizes):
+    model = ByteModel(sizes, seed=0)
     training = LanguageTraining(model, TEXT, RECIPE)
     before = training.test_bits()
     assert training.run()
@@ -95,17 +98,19 @@ def test_a_training_stopped_and_resumed_is_the_one_that_was_not(tmp_path):
         assert torch.equal(one, other)
 
 
-def test_a_file_holds_the_model_in_half_precision(tmp_path):
-    model = ByteModel(SMALL, seed=0).eval()
+@pytest.mark.parametrize("sizes", [SMALL, GATED], ids=["plain", "gated"])
+def test_a_file_holds_the_model_in_half_precision(tmp_path, sizes):
+    model = ByteModel(sizes, seed=0).eval()
     model.save(tmp_path / "model.npz")
     read = ByteModel.load(tmp_path / "model.npz")
-    assert read.sizes == SMALL
+    assert read.sizes == sizes
     for one, other in zip(model.parameters(), read.parameters(), strict=True):
         assert torch.equal(one.half().float(), other)
 
 
-def test_generation_is_the_stream_of_the_whole():
-    model = ByteModel(SMALL, seed=0).eval()
+@pytest.mark.parametrize("sizes", [SMALL, GATED], ids=["plain", "gated"])
+def test_generation_is_the_stream_of_the_whole(sizes):
+    model = ByteModel(sizes, seed=0).eval()
     out = generate(model, b"so it", 30, temperature=0)
     given = torch.tensor(list(b"so it" + out))[:, None]
     likeliest = model(given)[:, 0].argmax(-1)

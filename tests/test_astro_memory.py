@@ -16,8 +16,13 @@ RELATIVE = 1e-5
 each = pytest.mark.parametrize("variant", STORING, ids=lambda v: v.value)
 
 
-def drawn(variant, ticks, *, seed=0, heads=2, d_k=8, d_v=5, batch=2, dtype=torch.float32):
-    """Return traffic with keys of length 1, rates, and a memory that holds something."""
+def drawn(
+    variant, ticks, *, seed=0, heads=2, d_k=8, d_v=5, batch=2, dtype=torch.float32, clock=False
+):
+    """Return traffic with keys of length 1, rates, and a memory that holds something.
+
+    With a clock, time goes from hardly at all to a hundred times as quickly, tick by tick.
+    """
     draw = torch.Generator().manual_seed(seed)
     d_v = d_k if variant is Variant.DIAG else d_v
     query, key, value, start = (
@@ -29,6 +34,9 @@ def drawn(variant, ticks, *, seed=0, heads=2, d_k=8, d_v=5, batch=2, dtype=torch
     key = torch.nn.functional.normalize(key, dim=-1)
     gate = torch.rand(batch, heads, ticks, generator=draw, dtype=torch.float64).to(dtype)
     rate = 1 / torch.logspace(0.5, 3, heads, dtype=dtype)
+    if clock:
+        pace = torch.rand(batch, heads, ticks, generator=draw, dtype=torch.float64)
+        rate = rate[:, None] * 10 ** (6 * pace - 4).to(dtype)
     rows = empty_memory(variant, batch, (heads, d_k, d_v), key).shape[2]
     return Traffic(query, key, value, gate), rate, start[:, :, :rows]
 
@@ -44,10 +52,13 @@ def near(one, other, relative=RELATIVE):
     chunk=st.integers(1, 70),
     sizes=st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 6)),
     seed=st.integers(0, 2**31),
+    clock=st.booleans(),
 )
-def test_recurrent_parallel_and_chunked_agree(variant, ticks, chunk, sizes, seed):
+def test_recurrent_parallel_and_chunked_agree(variant, ticks, chunk, sizes, seed, clock):
     heads, d_k, d_v = sizes
-    traffic, rate, start = drawn(variant, ticks, seed=seed, heads=heads, d_k=d_k, d_v=d_v)
+    traffic, rate, start = drawn(
+        variant, ticks, seed=seed, heads=heads, d_k=d_k, d_v=d_v, clock=clock
+    )
     read, memory = recurrent(variant, traffic, rate, start)
     for other in (
         parallel(variant, traffic, rate, start),
@@ -58,8 +69,9 @@ def test_recurrent_parallel_and_chunked_agree(variant, ticks, chunk, sizes, seed
 
 
 @each
-def test_the_forms_have_one_gradient(variant):
-    traffic, rate, start = drawn(variant, 37, dtype=torch.float64)
+@pytest.mark.parametrize("clock", [False, True])
+def test_the_forms_have_one_gradient(variant, clock):
+    traffic, rate, start = drawn(variant, 37, dtype=torch.float64, clock=clock)
     grads = []
     for form in (recurrent, lambda *given: chunked(*given, 8)):
         inputs = [t.clone().requires_grad_() for t in (*traffic, rate, start)]
@@ -70,14 +82,33 @@ def test_the_forms_have_one_gradient(variant):
         assert near(one, other, 1e-9)
 
 
-def test_what_is_read_is_the_closed_form():
-    traffic, rate, start = drawn(Variant.MATRIX, 30, dtype=torch.float64)
+@each
+def test_a_clock_at_rest_keeps_and_one_that_races_forgets(variant):
+    traffic, rate, start = drawn(variant, 20, dtype=torch.float64, clock=True)
+    silent = traffic._replace(gate=torch.zeros_like(traffic.gate))
+    for form in (recurrent, parallel, lambda *given: chunked(*given, 8)):
+        assert torch.equal(form(variant, silent, 0 * rate, start)[1], start)
+        racing = rate.clone()
+        racing[:, :, 10] = 1e6
+        assert torch.count_nonzero(form(variant, silent, racing, start)[1]) == 0
+        before, after = (form(variant, traffic, r, start)[0] for r in (rate, racing))
+        assert near(after[:, :, :10], before[:, :, :10], 1e-12)
+        alone = Traffic(*(t[:, :, 10:] for t in traffic))
+        if variant is not Variant.DELTA:  # which compares with what was there a tick ago
+            afresh, _ = form(variant, alone, rate[:, :, 10:], torch.zeros_like(start))
+            assert near(after[:, :, 10:], afresh, 1e-12)
+
+
+@pytest.mark.parametrize("clock", [False, True])
+def test_what_is_read_is_the_closed_form(clock):
+    traffic, rate, start = drawn(Variant.MATRIX, 30, dtype=torch.float64, clock=clock)
     read, _ = recurrent(Variant.MATRIX, traffic, rate, torch.zeros_like(start))
     query, key, value, gate = traffic
     for t in range(30):
         expected = 0.0
         for j in range(t + 1):
-            fade = torch.exp(-rate * (t - j))[None, :, None]
+            since = rate[:, :, j + 1 : t + 1].sum(-1) if clock else rate[None] * (t - j)
+            fade = torch.exp(-since)[..., None]
             match = (key[:, :, j] * query[:, :, t]).sum(-1, keepdim=True)
             expected = expected + fade * match * gate[:, :, j, None] * value[:, :, j]
         assert near(read[:, :, t], expected, 1e-12)
@@ -127,8 +158,9 @@ def test_repeated_passes_of_the_delta_rule_store_independent_keys():
     variant=st.sampled_from(STORING),
     chance=st.sampled_from([0.02, 0.2, 0.6]),
     seed=st.integers(0, 2**31),
+    clock=st.booleans(),
 )
-def test_driven_by_events_is_the_dense_form(variant, chance, seed):
+def test_driven_by_events_is_the_dense_form(variant, chance, seed, clock):
     ticks, d_k, tau = 60, 6, 40.0
     d_v = d_k if variant is Variant.DIAG else 4
     rng = np.random.default_rng(seed)
@@ -138,16 +170,19 @@ def test_driven_by_events_is_the_dense_form(variant, chance, seed):
         *(torch.as_tensor(a, dtype=torch.float64)[None, None] for a in (queries, keys, value, gate))
     )
     start = empty_memory(variant, 1, (1, d_k, d_v), dense.key)
-    rate = torch.tensor([1 / tau], dtype=torch.float64)
+    paces = 10 ** rng.uniform(-2, 1, ticks) if clock else np.ones(ticks)
+    times = paces.cumsum() if clock else np.arange(ticks)
+    rate = torch.as_tensor(paces / tau)[None, None] if clock else torch.as_tensor(paces[:1] / tau)
     read, memory = recurrent(variant, dense, rate, start)
     events = EventMemory(variant, d_k=d_k, d_v=d_v, tau_a=tau)
     for t in range(ticks):
         if keys[t].any():
-            events.write(t, np.flatnonzero(keys[t]), value[t], gate[t])
+            events.write(times[t], np.flatnonzero(keys[t]), value[t], gate[t], paces[t])
         if queries[t].any():
-            found = events.read(t, np.flatnonzero(queries[t]))
+            found = events.read(times[t], np.flatnonzero(queries[t]))
             np.testing.assert_allclose(found, read[0, 0, t].numpy(), rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(events.dense(ticks - 1), memory[0, 0].numpy(), rtol=1e-9, atol=1e-12)
+    held = events.dense(times[-1])
+    np.testing.assert_allclose(held, memory[0, 0].numpy(), rtol=1e-9, atol=1e-12)
     rows = {Variant.DIAG: 1, Variant.NORMALISED: d_v + 1}.get(variant, d_v)
     reads_by_keys = 2 if variant is Variant.DELTA else 1
     assert events.operations == rows * (reads_by_keys * keys.sum() + queries.sum())

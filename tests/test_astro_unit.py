@@ -16,6 +16,8 @@ from spikecore.quantities import ms
 
 VARIANTS = list(Variant)
 each = pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: v.value)
+GATED = {"clock": True, "read_gate": True}
+gated = pytest.mark.parametrize("more", [{}, GATED], ids=["plain", "gated"])
 
 
 def by_definition(unit, given):
@@ -24,25 +26,28 @@ def by_definition(unit, given):
     parts = (given @ unit.project.weight.T + unit.project.bias).split(unit._parts, -1)
     u = torch.zeros(given.shape[1], s.size, dtype=given.dtype)
     memory = torch.zeros(given.shape[1], s.heads, s.d_v, s.d_k, dtype=given.dtype)
-    fade = torch.exp(-1 / unit.tau_a)[:, None, None]
     out = []
     for t in range(len(given)):
-        x, q, k, v, w = (part[t] for part in parts)
+        x, q, k, v, w, *more = (part[t] for part in parts)
+        strength = 2 / (1 + torch.exp(-more[0])) if unit.read_gate else torch.ones_like(w)
+        pace = torch.log2(1 + torch.exp(more[-1])) if unit.clock else torch.ones_like(w)
+        fade = torch.exp(-pace / unit.tau_a)[..., None, None]
         q, k, v = (a.unflatten(-1, (s.heads, -1)) for a in (q, k, v))
         q, k = (a / a.norm(dim=-1, keepdim=True) for a in (q, k))
         u = u + (torch.sigmoid(x) - u) / unit.tau_m
         write = torch.sigmoid(w)[..., None, None] * v[..., :, None] * k[..., None, :]
         memory = fade * memory + write
-        o = torch.einsum("bhvk,bhk->bhv", memory, q).flatten(1)
+        o = (strength[..., None] * torch.einsum("bhvk,bhk->bhv", memory, q)).flatten(1)
         fires = u + unit.gamma * o >= unit.threshold
         out.append(fires.to(given.dtype))
         u = u * ~fires
     return torch.stack(out)
 
 
-def test_a_unit_does_what_its_equations_say():
+@pytest.mark.parametrize("more", [{}, {"clock": True}, {"read_gate": True}, GATED], ids=str)
+def test_a_unit_does_what_its_equations_say(more):
     torch.manual_seed(0)
-    unit = AMSU(6, 8, variant="matrix", heads=2, d_k=3, tau_a=(10.0, 50.0)).double()
+    unit = AMSU(6, 8, variant="matrix", heads=2, d_k=3, tau_a=(10.0, 50.0), **more).double()
     given = torch.randn(60, 3, 6, dtype=torch.float64)
     spikes = unit(given)
     assert torch.equal(spikes, by_definition(unit, given))
@@ -75,10 +80,11 @@ def test_without_an_astrocyte_it_is_the_lif_neuron_bit_for_bit(dtype):
 
 
 @each
+@gated
 @pytest.mark.parametrize("key_map", ["identity", "unit", "positive", "spike"])
-def test_all_forms_fire_the_same_spikes(variant, key_map):
+def test_all_forms_fire_the_same_spikes(variant, key_map, more):
     torch.manual_seed(1)
-    unit = AMSU(5, 8, variant=variant, heads=2, key_map=key_map, chunk=16).double()
+    unit = AMSU(5, 8, variant=variant, heads=2, key_map=key_map, chunk=16, **more).double()
     given = 0.7 * torch.randn(70, 2, 5, dtype=torch.float64)
     chunked, parallel, recurrent = (unit(given, f) for f in ("chunked", "parallel", "recurrent"))
     assert torch.equal(chunked, recurrent)
@@ -90,10 +96,12 @@ def test_all_forms_fire_the_same_spikes(variant, key_map):
     variant=st.sampled_from(VARIANTS),
     firing=st.sampled_from(["binary", "graded"]),
     cuts=st.lists(st.integers(1, 49), max_size=4, unique=True),
+    more=st.sampled_from([{}, GATED | {"mix_gate": True}]),
 )
-def test_a_block_streams_what_it_gives_at_once(variant, firing, cuts):
+def test_a_block_streams_what_it_gives_at_once(variant, firing, cuts, more):
     torch.manual_seed(2)
-    block = AstroBlock(8, variant=variant, heads=2, firing=firing, read_norm=True).double().eval()
+    block = AstroBlock(8, variant=variant, heads=2, firing=firing, read_norm=True, **more)
+    block = block.double().eval()
     given = torch.randn(50, 2, 8, dtype=torch.float64)
     state, pieces = block.start(2), []
     sizes = [tuple(t.shape) for t in (state.recent, *state.unit, state.membrane)]
@@ -106,9 +114,10 @@ def test_a_block_streams_what_it_gives_at_once(variant, firing, cuts):
 
 
 @each
-def test_everything_that_is_learned_gets_a_gradient(variant):
+@pytest.mark.parametrize("more", [{}, GATED | {"mix_gate": True}], ids=["plain", "gated"])
+def test_everything_that_is_learned_gets_a_gradient(variant, more):
     torch.manual_seed(3)
-    block = AstroBlock(8, variant=variant, heads=2, surrogate=ATan())
+    block = AstroBlock(8, variant=variant, heads=2, surrogate=ATan(), **more)
     block(torch.randn(40, 2, 8)).square().mean().backward()
     for name, parameter in block.named_parameters():
         assert parameter.grad is not None, name
@@ -125,6 +134,19 @@ def test_weights_survive_a_round_trip(variant, tmp_path):
     torch.save(one.state_dict(), tmp_path / "block.pt")
     other.load_state_dict(torch.load(tmp_path / "block.pt", weights_only=True))
     assert torch.equal(one(given), other(given))
+
+
+def test_a_mixing_neuron_that_is_silent_adds_nothing_whatever_its_spikes_are_worth():
+    torch.manual_seed(6)
+    block = AstroBlock(8, heads=2, hidden=5, mix_gate=True, taps=1).eval()
+    given = torch.randn(40, 2, 8)
+    with torch.no_grad():
+        block.into.bias.fill_(-100.0)
+        silent = block(given)
+        block.worth.weight.mul_(50)
+        assert torch.equal(block(given), silent)
+        block.into.bias.zero_()
+        assert not torch.equal(block(given), silent)
 
 
 def test_graded_spikes_carry_what_passed_the_threshold():

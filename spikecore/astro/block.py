@@ -54,6 +54,9 @@ class AstroBlock(nn.Module):
         For both halves.
     tau_mix : float
         Membrane time constant of the mixing neurons in ticks, more than 1.
+    mix_gate : bool
+        Learn what a spike of a mixing neuron is worth in each tick: a linear map of the stream
+        that it came from is its factor. Where no spike is, nothing is multiplied.
     **unit
         Other arguments of :class:`AMSU`.
 
@@ -63,7 +66,7 @@ class AstroBlock(nn.Module):
     evaluation mode.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but one by keyword
         self,
         features: int,
         *,
@@ -74,6 +77,7 @@ class AstroBlock(nn.Module):
         firing: Firing = "binary",
         surrogate: Surrogate | None = None,
         tau_mix: float = 1.25,
+        mix_gate: bool = False,
         **unit: Any,
     ) -> None:
         super().__init__()
@@ -83,6 +87,7 @@ class AstroBlock(nn.Module):
         self.tau_mix = tau_mix
         size, hidden = size or features, hidden or 2 * features
         self.taps, self.graded = taps, firing == "graded"
+        self.worth = nn.Linear(features, hidden) if mix_gate else None
         self.norm, self.norm_mix = nn.RMSNorm(features), nn.RMSNorm(features)
         delays = torch.zeros(taps, features)
         delays[0] = 1.0
@@ -106,23 +111,25 @@ class AstroBlock(nn.Module):
         delayed = self._delayed(self.norm(stream), None)[0]
         spikes = self.unit(delayed)
         stream = stream + self.dropout(self.out(spikes))
-        drive = self._drive(stream)
+        drive, worth = self._drive(stream)
         constants = self._constants(drive)
         fired = lif_scan(drive, *constants, self.surrogate, graded=self.graded)
         self._note(spikes, fired)
-        return stream + self.dropout(self.out_mix(fired))
+        mixed = fired if worth is None else worth * fired
+        return stream + self.dropout(self.out_mix(mixed))
 
     def stream(self, stream: Tensor, state: BlockState) -> tuple[Tensor, BlockState]:
         """Go on from a state: piece by piece what :meth:`forward` gives at once."""
         delayed, recent = self._delayed(self.norm(stream), state.recent)
         spikes, unit = self.unit.stream(delayed, state.unit)
         stream = stream + self.out(spikes)
-        drive = self._drive(stream)
+        drive, worth = self._drive(stream)
         fired, membrane = lif_stream(
             drive, self._constants(drive), state.membrane, self.surrogate, graded=self.graded
         )
         self._note(spikes, fired)
-        return stream + self.out_mix(fired), BlockState(recent, unit, membrane)
+        mixed = fired if worth is None else worth * fired
+        return stream + self.out_mix(mixed), BlockState(recent, unit, membrane)
 
     def _delayed(self, given: Tensor, recent: Tensor | None) -> tuple[Tensor, Tensor]:
         if recent is None:
@@ -135,9 +142,11 @@ class AstroBlock(nn.Module):
             total = total + self.delays[lag] * padded[at : at + ticks]
         return total, padded[ticks:]
 
-    def _drive(self, stream: Tensor) -> Tensor:
-        drive: Tensor = self.into(self.norm_mix(stream)) / self.tau_mix
-        return drive
+    def _drive(self, stream: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return what drives the mixing neurons, and what each of their spikes is worth."""
+        given = self.norm_mix(stream)
+        worth = None if self.worth is None else self.worth(given)
+        return self.into(given) / self.tau_mix, worth
 
     def _constants(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         given = (1 - 1 / self.tau_mix, THRESHOLD, 0.0)

@@ -23,7 +23,9 @@ class EventMemory:
 
     The same numbers as :func:`spikecore.astro.memory.step` with keys and queries of 0 and 1. A
     spike of key i changes column i of H and no other; a spike of query i reads it. Each column
-    keeps the tick of its last change and fades when it is next touched, by the closed form.
+    keeps the time of its last change and fades when it is next touched, by the closed form.
+    For an astrocyte with a clock, times are the sums of its paces so far, and ``pace`` what the
+    tick of a write adds to them.
 
     Parameters
     ----------
@@ -70,21 +72,27 @@ class EventMemory:
         rows = {Variant.DIAG: 1, Variant.NORMALISED: d_v + 1}.get(self.variant, d_v)
         self.tau_a, self.d_k, self.d_v = float(tau_a), d_k, d_v
         self.columns: FloatArray = np.zeros((d_k, rows))
-        self.touched = np.zeros(d_k, dtype=np.int64)
-        self.now, self.operations = 0, 0
+        self.touched = np.zeros(d_k)
+        self.now: float = 0
+        self.operations = 0
 
-    def write(self, tick: int, keys: Indices, value: Any, gate: float = 1.0) -> None:
+    def write(
+        self, tick: float, keys: Indices, value: Any, gate: float = 1.0, pace: float = 1.0
+    ) -> None:
         """Write a value under the keys that fire.
 
         Parameters
         ----------
-        tick : int
+        tick : float
             Not before that of the last call.
         keys : sequence of int
             Which keys fire, each once.
         value : array_like, shape (d_v,)
         gate : float
             Strength w.
+        pace : float
+            How much of the astrocyte's own time this tick is; for "delta", which compares with
+            what was there a tick ago.
 
         Raises
         ------
@@ -108,13 +116,13 @@ class EventMemory:
             if self.variant is Variant.NORMALISED:
                 given = np.append(given, 1.0)
             elif self.variant is Variant.DELTA:  # what was there a tick ago
-                given = given - columns.sum(0) * np.exp(1 / self.tau_a)
+                given = given - columns.sum(0) * np.exp(pace / self.tau_a)
                 self.operations += columns.size
             columns += gate * given
         self.columns[at], self.touched[at] = columns, tick
         self.operations += columns.size
 
-    def read(self, tick: int, queries: Indices) -> FloatArray:
+    def read(self, tick: float, queries: Indices) -> FloatArray:
         """Return ``H q``, shape (d_v,), at a tick, after what was written in it.
 
         Raises
@@ -134,16 +142,16 @@ class EventMemory:
             total = total[:-1] / max(total[-1], FLOOR)
         return total
 
-    def dense(self, tick: int) -> FloatArray:
+    def dense(self, tick: float) -> FloatArray:
         """Return all of H at a tick, shape (rows, d_k), as the dense form holds it."""
         return self._faded(np.arange(self.d_k), tick).T
 
-    def _faded(self, at: npt.NDArray[np.int64], tick: int) -> FloatArray:
+    def _faded(self, at: npt.NDArray[np.int64], tick: float) -> FloatArray:
         age = (tick - self.touched[at])[:, None]
         faded: FloatArray = self.columns[at] * np.exp(-age / self.tau_a)
         return faded
 
-    def _checked(self, what: str, tick: int, spikes: Indices) -> npt.NDArray[np.int64]:
+    def _checked(self, what: str, tick: float, spikes: Indices) -> npt.NDArray[np.int64]:
         place = f"EventMemory.{what}"
         if tick < self.now:
             fix = "sort events by time"

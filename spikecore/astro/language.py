@@ -36,6 +36,9 @@ class ModelSizes:
     tau_a : (float, float)
     variant, firing : str
     dropout : float
+    clock, read_gate, mix_gate : bool
+    tied : bool
+        Whether the weights that read out bytes are those that embed them.
     """
 
     features: int = 128
@@ -49,6 +52,10 @@ class ModelSizes:
     variant: str = "delta"
     firing: str = "graded"
     dropout: float = 0.1
+    clock: bool = False
+    read_gate: bool = False
+    mix_gate: bool = False
+    tied: bool = True
 
 
 class ByteModel(nn.Module):
@@ -90,11 +97,15 @@ class ByteModel(nn.Module):
                 d_k=sizes.d_k,
                 tau_a=sizes.tau_a,
                 read_norm=True,
+                clock=sizes.clock,
+                read_gate=sizes.read_gate,
+                mix_gate=sizes.mix_gate,
                 surrogate=SURROGATE,
             )
             for _ in range(sizes.layers)
         )
         self.norm = nn.RMSNorm(sizes.features)
+        self.head = None if sizes.tied else nn.Linear(sizes.features, BYTES)
 
     def forward(self, given: Tensor) -> Tensor:
         """Return logits, shape (T, B, 256), for bytes of shape (T, B)."""
@@ -126,7 +137,11 @@ class ByteModel(nn.Module):
         return out
 
     def _logits(self, stream: Tensor) -> Tensor:
-        return nn.functional.linear(self.dropout(self.norm(stream)), self.embed.weight)
+        given = self.dropout(self.norm(stream))
+        if self.head is None:
+            return nn.functional.linear(given, self.embed.weight)
+        out: Tensor = self.head(given)
+        return out
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model in half precision.
@@ -143,8 +158,8 @@ class ByteModel(nn.Module):
     def load(cls, path: str | os.PathLike[str] | None = None) -> ByteModel:
         """Read what :meth:`save` wrote; without a path, the model that ships.
 
-        That one (482,200 parameters, graded spikes, the delta rule) was trained on tiny
-        Shakespeare; docs/astro.md says how well it does.
+        That one (481,906 parameters, graded spikes, the delta rule, gates and clock) was trained
+        on tiny Shakespeare; docs/astro.md says how well it does.
 
         Raises
         ------

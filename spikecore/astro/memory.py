@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 __all__ = ["Traffic", "Variant", "chunked", "empty_memory", "parallel", "recurrent", "step"]
 
@@ -96,8 +97,8 @@ def step(variant: Variant, now: Traffic, rate: Tensor, memory: Tensor) -> tuple[
     variant : Variant
     now : Traffic
         Without the axis T.
-    rate : Tensor, shape (heads,)
-        1 / tau in 1/ticks.
+    rate : Tensor, shape (heads,) or (B, heads)
+        1 / tau in 1/ticks, or what it is in this tick.
     memory : Tensor
         As :func:`empty_memory` gives it.
 
@@ -107,12 +108,12 @@ def step(variant: Variant, now: Traffic, rate: Tensor, memory: Tensor) -> tuple[
     memory : Tensor
     """
     query, key, value, gate = now
-    decay = torch.exp(-rate)[:, None, None]
+    decay = torch.exp(-rate)[..., None, None]
     if variant is Variant.DIAG:
         memory = decay * memory + (gate[..., None] * value * key)[:, :, None]
         return memory[:, :, 0] * query, memory
     if variant is Variant.NORMALISED:
-        value = torch.nn.functional.pad(value, (0, 1), value=1.0)
+        value = pad(value, (0, 1), value=1.0)
     elif variant is Variant.DELTA:
         value = value - (memory @ key[..., None])[..., 0]
     memory = decay * memory + (gate[..., None] * value)[..., None] * key[:, :, None]
@@ -133,7 +134,7 @@ def recurrent(
     reads = []
     for t in range(traffic.query.shape[2]):
         now = Traffic(*(each[:, :, t] for each in traffic))
-        read, memory = step(variant, now, rate, memory)
+        read, memory = step(variant, now, rate if rate.ndim == 1 else rate[:, :, t], memory)
         reads.append(read)
     return torch.stack(reads, 2), memory
 
@@ -152,8 +153,9 @@ def chunked(
 
     Parameters
     ----------
-    variant, traffic, rate, memory
+    variant, traffic, memory
         As in :func:`step`.
+    rate : Tensor, shape (heads,) or (B, heads, T)
     chunk : int
         Its length in ticks: a matter of speed alone.
 
@@ -166,7 +168,7 @@ def chunked(
     whole = ticks // chunk * chunk
     parts = [(0, whole, chunk)] * (whole > 0) + [(whole, ticks, ticks - whole)] * (ticks > whole)
     if variant is Variant.NORMALISED:
-        padded = torch.nn.functional.pad(traffic.value, (0, 1), value=1.0)
+        padded = pad(traffic.value, (0, 1), value=1.0)
         traffic = traffic._replace(value=padded)
     reads = []
     for begin, end, length in parts:
@@ -176,37 +178,52 @@ def chunked(
                 for each in traffic
             )
         )
+        if rate.ndim == 1:
+            fades = rate[None, :, None, None].expand(-1, -1, -1, length)
+        else:
+            fades = rate[:, :, begin:end].unflatten(2, ((end - begin) // length, length))
         run = {Variant.DIAG: _diagonal, Variant.DELTA: _corrected}.get(variant, _summed)
-        read, memory = run(part, _Fading(rate, length), memory)
+        read, memory = run(part, _Fading(fades), memory)
         reads.append(read.flatten(2, 3))
     read = reads[0] if len(reads) == 1 else torch.cat(reads, 2)
     return _divided(variant, read), memory
 
 
 class _Fading:
-    """Powers of the decay within a chunk of C ticks, for each head."""
+    """Decay within and between n chunks of C ticks, from what each tick takes off the logarithm.
 
-    def __init__(self, rate: Tensor, length: int) -> None:
-        self.rate, self.length = rate, length
-        i = torch.arange(length, device=rate.device, dtype=rate.dtype)
-        self.since_start = self._power(i + 1)[:, None, :, None]  # (h, 1, C, 1)
-        self.until_end = self._power(length - 1 - i)[:, None, :, None]
-        self.age = i[:, None] - i[None, :]
-        self.between = torch.where(self.age >= 0, self._power(self.age.clamp(min=0)), 0.0)[:, None]
-        self.whole = self._power(torch.full_like(i[:1], length))[..., None]  # (h, 1, 1)
+    Axes (B or 1, heads, n or 1, ticks). Each stretch is a sum of its own: where time races, the
+    difference of two long sums would lose the digits of a short one.
+    """
 
-    def _power(self, ticks: Tensor) -> Tensor:
-        return torch.exp(-self.rate.view(-1, *[1] * ticks.ndim) * ticks)
+    def __init__(self, rate: Tensor) -> None:
+        total = rate.cumsum(-1)
+        self.since_start = torch.exp(-total)[..., None]
+        self.until_tick = torch.exp(-pad(total, (1, 0))[..., :-1])[..., None]  # a tick fewer
+        self.between = _falling(rate)
+        self.until_end = self.between[..., -1, :, None]
+        self.whole = self.since_start[..., -1:, :]
+        self._chunks = total[..., -1]
+
+    def before(self) -> Tensor:
+        """Return how far what tick l wrote has faded the tick before j > l; 0 elsewhere."""
+        return pad(self.between, (0, 0, 1, 0))[..., :-1, :]
 
     def carried(self, writes: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Return the memory before each of n chunks, (B, h, n, rows, d_k), and at the end."""
-        chunks = writes.shape[2]
-        n = torch.arange(chunks + 1, device=writes.device, dtype=self.rate.dtype)
-        age = n[:, None] - n[None, :]  # row: chunks done; column 0 is the start, c + 1 chunk c
-        fades = torch.where(age >= 0, self._power(age.clamp(min=0) * self.length), 0.0)
-        all_of_them = torch.cat([memory[:, :, None], writes], 2)
+        chunks = self._chunks.expand(*self._chunks.shape[:2], writes.shape[2])
+        all_of_them = torch.cat([memory[:, :, None], writes], 2)  # the start, then each chunk
+        fades = _falling(pad(chunks, (1, 0)))
         states = (fades @ all_of_them.flatten(3)).view_as(all_of_them)
         return states[:, :, :-1], states[:, :, -1]
+
+
+def _falling(rate: Tensor) -> Tensor:
+    """Return exp(-(rate[l + 1] + ... + rate[j])) for l <= j, 0 elsewhere: (..., j, l)."""
+    ticks = rate.shape[-1]
+    full = torch.ones(ticks, ticks, dtype=torch.bool, device=rate.device)
+    each = rate[..., None].masked_fill(~full.tril(-1), 0.0)
+    return torch.exp(-each.cumsum(-2)).masked_fill(~full.tril(), 0.0)
 
 
 def _summed(part: Traffic, fading: _Fading, memory: Tensor) -> tuple[Tensor, Tensor]:
@@ -234,20 +251,17 @@ def _corrected(part: Traffic, fading: _Fading, memory: Tensor) -> tuple[Tensor, 
     """
     query, key, value, gate = part
     gate = gate[..., None]
-    back = torch.where(
-        fading.age > 0, fading.between * torch.exp(fading.rate)[:, None, None, None], 0.0
-    )  # lambda^(j - 1 - l)
-    system = gate * (key @ key.mT) * back  # the diagonal, of ones, is not stored
-    earlier = fading.since_start * torch.exp(fading.rate)[:, None, None, None]  # lambda^j
-    right = torch.cat([gate * value, gate * earlier * key], -1)
+    system = gate * (key @ key.mT) * fading.before()  # the diagonal, of ones, is not stored
+    right = torch.cat([gate * value, gate * fading.until_tick * key], -1)
     solved = torch.linalg.solve_triangular(system, right, upper=False, unitriangular=True)
     fresh, stale = solved.split([value.shape[-1], key.shape[-1]], -1)
     late = key * fading.until_end
     turn, add = stale.mT @ late, fresh.mT @ late
     states = []
+    whole = fading.whole.expand(-1, -1, key.shape[2], -1, -1)
     for c in range(key.shape[2]):
         states.append(memory)
-        memory = fading.whole * memory - memory @ turn[:, :, c] + add[:, :, c]
+        memory = whole[:, :, c] * memory - memory @ turn[:, :, c] + add[:, :, c]
     before = torch.stack(states, 2)
     written = fresh - stale @ before.mT
     scores = (query @ key.mT) * fading.between

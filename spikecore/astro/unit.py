@@ -44,6 +44,17 @@ class AMSUState(NamedTuple):
     membrane: Tensor
 
 
+class _Inflow(NamedTuple):
+    """What reaches the astrocytes; with clock and read gate, of shape (B, heads, T).
+
+    Pace: how much of an astrocyte's own time a tick is. Strength: how strongly it is read.
+    """
+
+    traffic: Traffic
+    pace: Tensor | None
+    strength: Tensor | None
+
+
 @dataclass(frozen=True)
 class _Sizes:
     features: int
@@ -94,12 +105,23 @@ class AMSU(nn.Module):
     read_norm : bool
         Divide what is read by its root mean square, head by head: one choice of the n in
         ``o = H q / n``.
+    read_gate : bool
+        Learn how strongly each astrocyte is read: 2 sigma(a linear map of z) times as much.
+    clock : bool
+        Learn how quickly an astrocyte's own time passes: in tick t it fades by
+        ``exp(-c[t] / tau_a)`` with ``c = log2(1 + exp(a linear map of z))``, which is 1 where
+        that map is 0. An input may so make it forget, or hold on.
     firing : {"binary", "graded"}
         A spike is 1, or carries what passed the threshold.
     surrogate : Surrogate
         Default the triangle that the authors' other code uses.
     chunk : int
         Of the chunked form.
+
+    Notes
+    -----
+    Gates and clock are ours. H stays linear in time with either: they depend on the input
+    alone, not on H or the spikes of this unit.
 
     Raises
     ------
@@ -134,6 +156,8 @@ class AMSU(nn.Module):
         key_map: Features | None = None,
         write_gate: bool = True,
         read_norm: bool = False,
+        read_gate: bool = False,
+        clock: bool = False,
         firing: Firing = "binary",
         surrogate: Surrogate | None = None,
         chunk: int = 64,
@@ -151,11 +175,13 @@ class AMSU(nn.Module):
         self.tau_m, self.threshold, self.chunk = float(tau_m), float(threshold), chunk
         self.surrogate = QGate() if surrogate is None else surrogate
         self.write_gate, self.read_norm = write_gate, read_norm
+        self.read_gate, self.clock = read_gate, clock
         s = self.sizes
         if self.variant is Variant.NONE:
             self._parts = [size]
         else:
-            self._parts = [size, heads * s.d_k, heads * s.d_k, size] + [heads] * write_gate
+            gates = [heads] * (write_gate + clock + read_gate)
+            self._parts = [size, heads * s.d_k, heads * s.d_k, size, *gates]
             spaced = torch.linspace(math.log(tau_a[0]), math.log(tau_a[1]), heads)
             self.log_tau_a = nn.Parameter(spaced)
             self.gamma = nn.Parameter(torch.ones(size))
@@ -198,11 +224,11 @@ class AMSU(nn.Module):
         UnknownName
             If there is no such form.
         """
-        drive, traffic = self._arriving(given)
+        drive, inflow = self._arriving(given)
         lift = None
-        if traffic is not None:
+        if inflow is not None:
             start = self.start(given.shape[1]).memory
-            lift = self._lift(traffic, start, form)[0].to(drive.dtype)
+            lift = self._lift(inflow, start, form)[0].to(drive.dtype)
         decay, threshold, reset = self.constants(drive)
         graded = self.firing == "graded"
         return lif_scan(drive, decay, threshold, reset, self.surrogate, lift=lift, graded=graded)
@@ -226,11 +252,11 @@ class AMSU(nn.Module):
         spikes : Tensor, shape (T, B, size)
         state : AMSUState
         """
-        drive, traffic = self._arriving(given)
+        drive, inflow = self._arriving(given)
         form = form or ("recurrent" if len(given) == 1 else "chunked")
         lift, memory = None, state.memory
-        if traffic is not None:
-            lift, memory = self._lift(traffic, memory, form)
+        if inflow is not None:
+            lift, memory = self._lift(inflow, memory, form)
             lift = lift.to(drive.dtype)
         constants = self.constants(drive)
         graded = self.firing == "graded"
@@ -246,21 +272,25 @@ class AMSU(nn.Module):
         decay, threshold, reset = (like.new_full((size,), value) for value in given)
         return decay, threshold, reset
 
-    def _arriving(self, given: Tensor) -> tuple[Tensor, Traffic | None]:
+    def _arriving(self, given: Tensor) -> tuple[Tensor, _Inflow | None]:
         """Return the drive of the membranes, (T, B, size), and what reaches the memory."""
         check_activity("AMSU input", given, self.sizes.features)
         parts = self.project(given).split(self._parts, -1)
         drive = torch.sigmoid(parts[0]) / self.tau_m
         if self.variant is Variant.NONE:
             return drive, None
-        query, key, value, *gate = (
+        query, key, value, *gates = (
             part.unflatten(-1, (self.sizes.heads, -1)).permute(1, 2, 0, 3).float()
             if part.dtype is not torch.float64
             else part.unflatten(-1, (self.sizes.heads, -1)).permute(1, 2, 0, 3)
             for part in parts[1:]
         )
-        opened = torch.sigmoid(gate[0][..., 0]) if gate else torch.ones_like(key[..., 0])
-        return drive, Traffic(self._features(query), self._features(key), value, opened)
+        gates = [gate[..., 0] for gate in gates]
+        opened = torch.sigmoid(gates.pop(0)) if self.write_gate else torch.ones_like(key[..., 0])
+        strength = 2 * torch.sigmoid(gates.pop(0)) if self.read_gate else None
+        pace = functional.softplus(gates.pop(0)) / math.log(2) if self.clock else None
+        traffic = Traffic(self._features(query), self._features(key), value, opened)
+        return drive, _Inflow(traffic, pace, strength)
 
     def _features(self, given: Tensor) -> Tensor:
         if self.key_map == "unit":
@@ -271,16 +301,21 @@ class AMSU(nn.Module):
             return spike_of(given, self.surrogate)
         return given
 
-    def _lift(self, traffic: Traffic, memory: Tensor, form: Form) -> tuple[Tensor, Tensor]:
+    def _lift(self, inflow: _Inflow, memory: Tensor, form: Form) -> tuple[Tensor, Tensor]:
         """Return what the astrocyte adds to the membranes, (T, B, size), and its memory."""
         forms = {"recurrent": recurrent, "parallel": parallel, "chunked": chunked}
         check_choice("AMSU form", form, Form)
         options = (self.chunk,) if form == "chunked" else ()
+        traffic, pace, strength = inflow
         with torch.autocast(traffic.key.device.type, enabled=False):
             rate = torch.exp(-self.log_tau_a).to(traffic.key.dtype)
+            if pace is not None:
+                rate = rate[:, None] * pace
             read, memory = forms[form](self.variant, traffic, rate, memory, *options)
             if self.read_norm:
                 read = functional.rms_norm(read, read.shape[-1:], eps=1e-5)
+            if strength is not None:
+                read = strength[..., None] * read
             return self.gamma * read.permute(2, 0, 1, 3).flatten(2), memory
 
 

@@ -147,6 +147,10 @@ def train_command(
         variant=variant,
         firing=firing,
         dropout=dropout,
+        clock=True,
+        read_gate=True,
+        mix_gate=True,
+        tied=False,
     )
     recipe = Recipe(
         steps=steps,
