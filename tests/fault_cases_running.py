@@ -199,6 +199,9 @@ FAULTS = {
         "ways of the event-driven core that exclude each other": lambda: run(
             network(), 5 * ms, backend="event:delivery=calendar,neurons=sweep"
         ),
+        "bitmaps without a ring": lambda: run(
+            network(), 5 * ms, backend="event:delivery=queue,dense=bitmaps"
+        ),
         "a way that cannot run the network": lambda: delayed(
             4e6, "event", options={"delivery": "ring"}
         ),

@@ -71,6 +71,10 @@ def test_explain_says_which_way_was_taken(cli):
     code, out, _ = cli("model.py:net", "--duration", "50", "--explain", *forced)
     assert "way: delivery by ring (asked for)" in out
     assert "way: cells by sweep" in out
+    assert "bitmap" not in out
+    forced = ("--backend", "event:dense=bitmaps")
+    code, out, _ = cli("model.py:net", "--duration", "50", "--explain", *forced)
+    assert "as bitmaps" in out
     code, out, _ = cli("model.py:net", "--duration", "50", "--explain", "--backend", "clocked")
     assert "way: backend 'clocked' has one only" in out
 

@@ -27,6 +27,7 @@ from spikecore import (
     Poisson,
     PoissonCounts,
     Population,
+    Probe,
     Projection,
     RandomPairs,
     Simulation,
@@ -49,6 +50,8 @@ WAYS = [
     "event:delivery=queue,neurons=wheel",
     "event:delivery=queue,neurons=sweep",
     "event:delivery=calendar",
+    "event:dense=bitmaps,delivery=ring,neurons=wheel",
+    "event:dense=bitmaps,delivery=ring,neurons=sweep",
 ]
 PRECISIONS = ["float64", "float32"]
 
@@ -208,6 +211,80 @@ def test_larger_networks(network, precision):
     for way in WAYS:
         result = run(network, 60 * ms, backend=way, precision=precision)
         assert_same(result, oracle)
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("rate", [0.0, 300.0, 30_000.0, 450_000.0])  # 0 to 45 spikes a tick
+def test_counts_drawn_in_the_kernel(rate, precision):
+    """Without steps, with few, with many of them; and where a spike is certain."""
+    unit = LIF(v_threshold=1000 * mV, synapse=Delta())
+    network = Network(
+        [
+            Input("x", 530, PoissonCounts(rate * Hz), record=False),
+            Population("n", 530, unit),
+            Projection("x", "n", OneToOne(), 0.7 * mV, 0.1 * ms),
+            Probe("n", "v"),
+        ],
+        dt=0.1 * ms,
+    )
+    oracle = run(network, 6 * ms, backend="clocked", precision=precision)
+    for way in WAYS:
+        assert_same(run(network, 6 * ms, backend=way, precision=precision), oracle)
+
+
+def one_state(**parameters):
+    """Only a membrane; ports, thresholds and resets that the one loop has to know of."""
+    rng = np.random.default_rng(3)
+    tick = np.sort(rng.integers(0, 250, 4000))
+    ports = parameters.pop("ports", ("exc",))
+    unit = LIF(tau_m=20 * ms, synapse=Delta(), **parameters)
+    return Network(
+        [
+            Input("x", 530, Train(tick * ms, rng.integers(0, 530, tick.size))),
+            Population("n", 530, unit),
+            *(
+                Projection("x", "n", OneToOne(), w * mV, 2 * ms, p, name=p)
+                for p, w in zip(ports, (9, 2), strict=False)
+            ),
+            Projection("n", "n", RandomPairs(0.1), -0.2 * mV, 70 * ms, name="back"),
+            Probe("n", "v"),
+        ],
+        dt=1 * ms,
+    )
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize(
+    "network",
+    [
+        one_state(refractory=0 * ms),
+        one_state(refractory=90 * ms),  # gaps of two digits, within and without
+        one_state(ports=("exc", "inh")),
+        one_state(v_threshold=-64 * mV),
+    ],
+    ids=["no refractory period", "a long one", "two ports", "a low threshold"],
+)
+def test_sweeping_one_state(network, precision):
+    oracle = run(network, 250 * ms, backend="clocked", precision=precision)
+    assert len(oracle.spikes["n"]) + len(oracle.spikes["x"]) > 4000
+    for way in WAYS:
+        assert_same(run(network, 250 * ms, backend=way, precision=precision), oracle)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_first_that_is_not_finite_is_named(way):
+    network = Network(
+        [
+            Input("x", 3, Train([0, 1, 1] * ms, [1, 2, 0])),
+            Population("n", 600, LIF(synapse=Delta())),
+            Projection("x", "n", Pairs([0, 1, 2], [599, 1, 520]), 1e308 * mV, 1 * ms, name="a"),
+            Projection("x", "n", Pairs([0, 2], [599, 520]), 1e308 * mV, 1 * ms, name="b"),
+        ],
+        dt=1 * ms,
+    )
+    result = run(network, 9 * ms, backend=way)
+    assert (result.status, result.ticks) == ("diverged", 2)
+    assert "n[520]" in result.message
 
 
 def test_the_result_says_which_way_was_taken_and_why():

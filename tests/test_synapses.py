@@ -157,7 +157,8 @@ def test_a_synapse_needs_four_bytes_and_its_weight(precision, more, wanted):
     def built(size):
         tracemalloc.start()
         try:
-            simulation = Simulation(network(RandomTotal(size), **more), precision=precision)
+            described = network(RandomTotal(size), **more)
+            simulation = Simulation(described, backend="event:dense=lists", precision=precision)
             gc.collect()
             assert simulation._session.way.delivery == "ring"
             return np.array(tracemalloc.get_traced_memory())

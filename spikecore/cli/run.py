@@ -131,7 +131,10 @@ def _explained(result: Result) -> list[str]:
     if way is None:
         return [f"way: backend {provenance['backend']!r} has one only"]
     lines = [f"way: delivery by {way['delivery']} ({way['why']})"]
-    return lines + [f"way: {name} by {how}" for name, how in way["neurons"].items()]
+    lines += [f"way: {name} by {how}" for name, how in way["neurons"].items()]
+    for name, how in way.get("dense", {}).items():
+        lines.append(f"way: {name} {'as bitmaps' if how == 'bitmap' else f'no bitmap ({how})'}")
+    return lines
 
 
 def _line(name: str, entry: dict[str, Any]) -> str:

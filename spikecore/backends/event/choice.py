@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from spikecore.backends.event.dense import dense_projections
 from spikecore.backends.event.packed import cell_layout
 from spikecore.backends.lowering import Lowered
 from spikecore.backends.protocol import Choice, Options
@@ -22,6 +23,11 @@ CHOICES: Mapping[str, Choice] = {
     "neurons": Choice(
         ("auto", "wheel", "sweep"),
         "how neurons are found: called or reached, or all in every tick",
+    ),
+    "dense": Choice(
+        ("auto", "bitmaps", "lists"),
+        "how projections with one weight and one delay are kept: as bitmaps where that is "
+        "exact and they are dense (auto), or wherever it is exact",
     ),
 }
 
@@ -50,11 +56,14 @@ class Way:
         "listed" goes with the calendar.
     why : str
         What decided about the delivery.
+    dense : dict of int to str
+        As :func:`~spikecore.backends.event.dense.dense_projections`.
     """
 
     delivery: str
     neurons: str
     why: str
+    dense: Mapping[int, str] = field(default_factory=dict)
 
 
 def _not_covered(lowered: Lowered) -> str:
@@ -82,10 +91,26 @@ def choose_way(lowered: Lowered, options: Options) -> Way:
     InvalidInput
         If the options force a way that cannot run this network, or contradict each other.
     """
+    dense = options.own.get("dense", "auto")
+    way = _delivery(lowered, options)
+    if way.delivery == "ring":
+        return replace(way, dense=dense_projections(lowered, dense))
+    if dense == "bitmaps":
+        raise InvalidInput(
+            "backend 'event'",
+            "adds up bitmaps in a ring only",
+            got=f"delivery={way.delivery}, dense=bitmaps",
+            fix="use delivery=ring, or leave dense out",
+        )
+    return way
+
+
+def _delivery(lowered: Lowered, options: Options) -> Way:
     delivery = options.own.get("delivery", "auto")
     neurons = options.own.get("neurons", "auto")
+    dense = options.own.get("dense", "auto")
     reason = _not_covered(lowered)
-    forced = delivery in ("ring", "queue") or neurons != "auto"
+    forced = delivery in ("ring", "queue") or neurons != "auto" or dense == "bitmaps"
     if delivery == "calendar" and neurons != "auto":
         raise InvalidInput(
             "backend 'event'",

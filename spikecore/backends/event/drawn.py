@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spikecore.backends.event.apart import read, write
 from spikecore.backends.event.caching import inner
 from spikecore.backends.event.packed import LANES, Fast, M, W
 from spikecore.backends.event.tables import C, Net, R, State
 from spikecore.backends.lowering import Lowered, LoweredProjection
 from spikecore.inputs import PoissonCounts
+from spikecore.randomness import LARGEST
 
 __all__ = ["draw_inputs", "drawn_inputs"]
 
@@ -28,7 +30,9 @@ WEYL = np.uint64(0x9E3779B9)
 ROUNDS = 10
 SIZE, KEY, STEPS_0, N_STEPS, PROJECTION = 0, 1, 2, 3, 4
 COLUMNS = 5
-ONE, SIX, IN_WORD = np.uint64(1), np.uint64(6), np.uint64(63)
+ONE, TWO, THREE = np.uint64(1), np.uint64(2), np.uint64(3)
+SIX, IN_WORD = np.uint64(6), np.uint64(63)
+BY_FOUR = 4  # steps are gone through
 
 
 def _one_each(p: LoweredProjection) -> bool:
@@ -59,11 +63,15 @@ def drawn_inputs(
             continue
         start = lowered.groups[bound.input.name][0]
         own = [i for i, p in enumerate(lowered.projections) if p.source_start == start]
-        if bound.counts.steps.shape[0] != 1 or not own:
+        given = bound.counts.steps
+        if given.shape[0] != 1 or not own or given.size == 0 or given[0, 0] == 0:
             continue
         if all(_first_one_each(lowered, i) for i in own):
             numbers.add(number)
-            steps.append(bound.counts.steps[0])
+            # "exceeds" is "reaches" one less; no bits exceed the largest number
+            below = given[0] - ONE
+            fill = np.full(-below.size % BY_FOUR, LARGEST, np.uint64)
+            steps.append(np.concatenate([below, fill]))
             for i in own:
                 size, key = bound.input.size, bound.counts.key
                 rows.append((size, key, at, steps[-1].size, order.index(i)))
@@ -97,23 +105,25 @@ def _random(bits: Any, n: int, first: int, t: int, key: int) -> None:
 
 
 @inner
-def _reached(bits: Any, step: Any, count: Any) -> int:
-    """Add 1 to each count whose bits reach ``step``; return how many do."""
+def _send_drawn(ring: Any, cell: Any, bits: Any, n: Any, steps: Any, k: Any, weight: Any) -> Any:
+    """Add the weight once for each of the four steps ``k .. k + 3`` that the bits exceed.
+
+    Returns how many do, and how many exceed the last.
+    """
+    a, b, c, d = steps[k], steps[k + ONE], steps[k + TWO], steps[k + THREE]
     one, none = np.int32(1), np.int32(0)
-    total = np.int32(0)
-    for i in range(count.size):
-        more = one if bits[i] >= step else none
-        count[i] += more
-        total += more
-    return int(total)
-
-
-@inner
-def _add_once(cells: Any, count: Any, least: int, weight: Any) -> None:
-    """Add the weight to the cells of those with ``least`` spikes or more."""
-    wanted = np.int32(least)
-    for i in range(count.size):
-        cells[i] = cells[i] + weight if count[i] >= wanted else cells[i]
+    total, last = np.int32(0), np.int32(0)
+    for i in range(n):
+        u, x = read(bits, i, 5, 0), read(ring, cell + i, 5, 1)
+        x = x + weight if u > a else x
+        x = x + weight if u > b else x
+        x = x + weight if u > c else x
+        x = x + weight if u > d else x
+        write(ring, cell + i, x, 5, 1)
+        more = (one if u > a else none) + (one if u > b else none) + (one if u > c else none)
+        total = np.int32(total + more)
+        last = np.int32(last + (one if u > d else none))
+    return int(total) + int(last), int(last)
 
 
 @inner
@@ -130,21 +140,24 @@ def draw_inputs(net: Net, st: State, fast: Fast, t: int) -> None:
         sent = 0
         for lo in range(0, fast.drawn[row, SIZE], LANES):
             n = min(LANES, fast.drawn[row, SIZE] - lo)
-            count, cells = fast.flag[1, :n], fast.ring[base + lo : base + lo + n]
             _random(fast.random, n, lo, t, fast.drawn[row, KEY])
-            count[:] = 0
-            most = 0
-            for k in range(fast.drawn[row, N_STEPS]):
-                here = _reached(fast.random, fast.steps[fast.drawn[row, STEPS_0] + k], count)
-                if here == 0:
-                    break
+            k = fast.drawn[row, STEPS_0]
+            least, end = fast.steps[k], k + fast.drawn[row, N_STEPS]
+            while k < end:
+                here, more = _send_drawn(
+                    fast.ring,
+                    np.uint64(base + lo),
+                    fast.random,
+                    np.uint64(n),
+                    fast.steps,
+                    np.uint64(k),
+                    weight,
+                )
                 sent += here
-                most += 1
-            for k in range(most):
-                _add_once(cells, count, k + 1, weight)
+                k = k + 4 if more > 0 else end
             if fast.part[fast.aims[p], W_SWEPT] == 0:
                 for i in range(n):
-                    if count[i]:
+                    if fast.random[i] > least:
                         cell = np.uint64(base + lo + i)
                         fast.bits[cell >> SIX] |= ONE << (cell & IN_WORD)
         fast.due[slot] += sent

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba import njit
 
-from spikecore.backends.event.caching import inlined, kept_with_sources
+from spikecore.backends.event.bitplanes import send_dense
+from spikecore.backends.event.caching import inlined, inner, kept_with_sources
 from spikecore.backends.event.delivery import (
     arrivals,
     ask_for,
@@ -19,6 +21,7 @@ from spikecore.backends.event.delivery import (
     send_row,
     settle_counts,
 )
+from spikecore.backends.event.dense import B
 from spikecore.backends.event.drawn import draw_inputs
 from spikecore.backends.event.kernels import (
     DIVERGED,
@@ -49,6 +52,7 @@ C_SOURCE, C_RULE, L_COINCIDENCE = int(C.SOURCE), int(C.RULE), int(L.COINCIDENCE)
 P_START = int(P.START)
 W_SWEPT, W_SMALL, W_ALIKE = int(W.SWEPT), int(W.SMALL_0), int(W.ALIKE)
 QUEUED, SLOT_MASK, ANY_WHEEL = int(M.QUEUED), int(M.SLOT_MASK), int(M.ANY_WHEEL)
+B_ROW = int(B.ROW_0)
 NEXT, D_DENSE = int(Q.NEXT), int(D.DENSE)
 SPIKES, MANY = 2, 3  # State.lists
 
@@ -98,17 +102,46 @@ def _neurons(net: Net, st: State, fast: Fast, t: int, sources: Any, out: Any) ->
     return DONE
 
 
+@inner
+def _send_bitmaps(net: Net, st: State, fast: Fast, g: int, t: int) -> bool:
+    """Send all spikes of group ``g`` along those of its projections that are bitmaps.
+
+    Nothing else arrives in between (``dense.py``), so these may be sent first. If there are
+    no others, return True: then the spikes of the group are done with.
+    """
+    first = last = st.register[SPIKE]
+    while last < st.register[N_SPIKES] and net.node[st.lists[SPIKES, last], 0] == g:
+        last += 1
+    done = True
+    for p in range(net.group[g, 0], net.group[g + 1, 0]):
+        if fast.bit[p, B_ROW] >= 0:
+            send_dense(net, st, fast, p, first, last, t)
+        else:
+            done = False
+    if done:
+        st.register[SPIKE] = last
+    return done
+
+
 @inlined
 def _send(net: Net, st: State, fast: Fast, t: int) -> int:
     """Send the spikes of ``t``, neuron by neuron; return GROW if the queues are too small."""
     reg = st.register
+    sent = np.int64(-1)  # the group whose bitmaps are sent
     while reg[SPIKE] < reg[N_SPIKES]:
-        if reg[SPIKE] + 2 < reg[N_SPIKES]:
-            ask_for(net, st, fast, reg[SPIKE])
         n, many = st.lists[SPIKES, reg[SPIKE]], st.lists[MANY, reg[SPIKE]]
         g = net.node[n, 0]
+        if g != sent and fast.bit.shape[0] > 0:
+            sent = g
+            if _send_bitmaps(net, st, fast, g, t):
+                continue
+        if reg[SPIKE] + 2 < reg[N_SPIKES]:
+            ask_for(net, st, fast, reg[SPIKE])
         while net.group[g, 0] + reg[PROJECTION] < net.group[g + 1, 0]:
             p = net.group[g, 0] + reg[PROJECTION]
+            if fast.bit.shape[0] > 0 and fast.bit[p, B_ROW] >= 0:
+                reg[PROJECTION] += 1
+                continue
             own = n - net.projection[p, C_SOURCE]
             if not room(net, st, fast, p, own, many):
                 return GROW

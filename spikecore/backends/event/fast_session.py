@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from spikecore.backends.event import fast, kernels
 from spikecore.backends.event.choice import LAST_TICK, Way
+from spikecore.backends.event.dense import BITMAP
 from spikecore.backends.event.drawn import drawn_inputs
 from spikecore.backends.event.packed import (
     BLOCK,
@@ -25,7 +26,7 @@ from spikecore.backends.event.packed import (
 )
 from spikecore.backends.event.replay import LEARNING, D, is_dense
 from spikecore.backends.event.session import EventSession
-from spikecore.backends.event.tables import NEVER, R, State
+from spikecore.backends.event.tables import NEVER, C, R, State
 from spikecore.backends.lowering import Lowered
 from spikecore.backends.protocol import Options
 from spikecore.errors import FileRefused, InvalidInput
@@ -87,12 +88,35 @@ class FastSession(EventSession):
 
     def _build(self) -> Fast:
         """Lay everything out: once, as :meth:`_reset` may be called for each operation."""
-        order, queued = self._order_of, self.queued
-        built = build_fast(self.lowered, self.net, order, self.dtype, queued=queued)
-        if not queued:
-            self._drawn, drawn, steps = drawn_inputs(self.lowered, order)
-            built = built._replace(drawn=drawn, steps=steps)
-        return built
+        order, none = self._order_of, np.empty(0, np.uint64)
+        numbers, drawn, steps = frozenset[int](), np.empty((0, 5), np.int64), none
+        if not self.queued:
+            numbers, drawn, steps = drawn_inputs(self.lowered, order)
+        self._drawn = numbers
+        sent_by_itself = {order[row[-1]] for row in drawn}
+        self._bitmaps = frozenset(
+            i for i, what in self.way.dense.items() if what == BITMAP and i not in sent_by_itself
+        )
+        unpacked = frozenset[int]() if self._rule_of else self._bitmaps
+        self._place_packed(unpacked)
+        built = build_fast(
+            self.lowered,
+            self.net,
+            order,
+            self.dtype,
+            queued=self.queued,
+            bitmaps=self._bitmaps,
+            unpacked=unpacked,
+        )
+        return built._replace(drawn=drawn, steps=steps)
+
+    def _place_packed(self, unpacked: frozenset[int]) -> None:
+        """Let the kernels know where packed synapses begin, if some are left out."""
+        kept = [i not in unpacked for i in self._order_of]
+        sizes = [self.lowered.projections[i].size for i in self._order_of]
+        projection = self.net.projection.copy()
+        projection[:, C.SYNAPSE_0] = np.cumsum([0, *np.multiply(sizes, kept)])[:-1]
+        self.net = self.net._replace(projection=projection)
 
     def _reset(self) -> None:
         super()._reset()
@@ -133,6 +157,13 @@ class FastSession(EventSession):
         found = super()._provenance()
         for row, p in zip(self.fast.part, self.lowered.populations, strict=True):
             found["way"]["neurons"][p.name] = "sweep" if row[W.SWEPT] else "wheel"
+        if self.way.dense:
+            found["way"]["dense"] = {
+                self.lowered.projections[i].name: (
+                    what if i in self._bitmaps or what != BITMAP else "it is drawn where it arrives"
+                )
+                for i, what in self.way.dense.items()
+            }
         return found
 
     # -- neurons: in records (wheel) or in rows of states (sweep) ----------------------

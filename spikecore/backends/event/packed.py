@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from spikecore.backends.event.dense import aligned, bitmaps_of
 from spikecore.backends.event.tables import Net
 from spikecore.backends.lowering import Lowered, LoweredPopulation
 
@@ -107,7 +108,7 @@ class Fast(NamedTuple):
     lists: Array
     table: Array
     small: Array  # coefficients of small populations
-    packed: Array  # per synapse: delay << CELL_BITS | cell
+    packed: Array  # per synapse: delay << CELL_BITS | cell; then targets beyond bitmaps
     aims: Array  # per projection: population that it aims at
     runs: Array  # per projection: 1 if the cells of each row lie side by side, in order
     ring: Array
@@ -130,7 +131,8 @@ class Fast(NamedTuple):
     lane: Array  # scratch of a sweep: states, level, arrivals
     drawn: Array  # inputs drawn in the kernel
     steps: Array  # and where their numbers grow
-    random: Array  # scratch of a draw
+    random: Array  # scratch: LANES words of a draw; planes, counts and rows of bitplanes
+    counted: Array  # the same memory in bytes
     dense: Array  # rules of projections from all to all
     past: Array  # (2, entries): their post spikes, when they are due and of which target
     past_trace: Array
@@ -141,6 +143,9 @@ class Fast(NamedTuple):
     flag: Array  # scratch of a sweep: digit of the gap, reached, fires
     signs: Array  # (3, vectors): neurons that fire, are left to scalar code, are not finite
     tally: Array  # how many of each, and others
+    bit: Array  # projections that are bitmaps, columns B
+    bit_row: Array  # (sources, 4): bitmap, stretch of extra, number of synapses
+    bitmap: Array
 
 
 LOG = 2**17
@@ -246,10 +251,28 @@ def _is_lif(entry: Array, ports: dict[int, int]) -> bool:
 
 
 def build_fast(
-    lowered: Lowered, net: Net, order: list[int], dtype: np.dtype[Any], *, queued: bool
+    lowered: Lowered,
+    net: Net,
+    order: list[int],
+    dtype: np.dtype[Any],
+    *,
+    queued: bool,
+    bitmaps: frozenset[int] = frozenset(),
+    unpacked: frozenset[int] = frozenset(),
 ) -> Fast:
-    """Lay out the fast ways; every population waits in the wheel to begin with."""
+    """Lay out the fast ways; every population waits in the wheel to begin with.
+
+    ``bitmaps`` are the numbers of projections kept as bitmaps, ``unpacked`` of those whose
+    synapses are not kept one by one.
+    """
     layout, cells = cell_layout(lowered)
+    at = {p.start: i for i, p in enumerate(lowered.populations)}
+    aims = [at[lowered.projections[i].target_start] for i in order]
+    first_cell = {
+        i: layout[aim][lowered.projections[i].port]
+        for i, aim in zip(order, aims, strict=True)
+        if lowered.projections[i].size
+    }
     cell_bits, slot_bits = _bits(cells), _bits(lowered.max_delay + 1)
     from spikecore.backends.event.replay import dense_arrays
     from spikecore.backends.event.small import small_table
@@ -300,8 +323,10 @@ def build_fast(
         n_record += p.size * width
         n_swept += s * stride
     slots = 1 if queued else 1 << slot_bits
-    packed = _packed(lowered, order, layout, cell_bits)
     record = np.zeros(n_record, dtype)
+    packed = _packed(lowered, [i for i in order if i not in unpacked], first_cell, cell_bits)
+    bits = bitmaps_of(lowered, order, bitmaps, first_cell, packed.size)
+    random = aligned(LANES + bits.scratch)
     clock = np.full((2, n_clock), -1, whole)
     return Fast(
         meta=np.array(
@@ -318,15 +343,9 @@ def build_fast(
         lists=np.concatenate([np.zeros(1, np.int64), *lists])[1:],
         table=np.concatenate([np.empty(0), *table]).astype(dtype),
         small=np.concatenate([np.empty(0), *small]).astype(dtype),
-        packed=packed,
-        aims=np.array(
-            [
-                [q.start for q in lowered.populations].index(lowered.projections[i].target_start)
-                for i in order
-            ],
-            np.int64,
-        ),
-        runs=_runs(lowered, order, packed),
+        packed=np.concatenate([packed, bits.extra]) if bits.extra.size else packed,
+        aims=np.array(aims, np.int64),
+        runs=_runs(lowered, order, unpacked, packed),
         ring=np.full(slots << cell_bits, -0.0, dtype),
         bits=np.zeros(max(1, (slots << cell_bits) >> 6), np.uint64),
         words=np.zeros(((1 << cell_bits) >> 12) + 1, np.uint64),
@@ -347,15 +366,21 @@ def build_fast(
         lane=np.zeros((lowered.n_states + lowered.n_ports + 1, LANES), dtype),
         drawn=np.empty((0, 5), np.int64),
         steps=np.empty(0, np.uint64),
-        random=np.zeros(LANES, np.uint64),
+        random=random,
+        counted=random.view(np.uint8),
         **dense_arrays(lowered, net, order, dtype),
         flag=np.zeros((3, LANES), np.int32),
         signs=np.zeros((3, max(1, n_clock // 16)), np.uint16),
         tally=np.zeros(5, np.int64),
+        bit=bits.table,
+        bit_row=bits.rows,
+        bitmap=bits.bitmap,
     )
 
 
-CONSTANT = frozenset({"packed", "table", "small", "aims", "runs", "lists", "steps"})
+CONSTANT = frozenset(
+    {"packed", "table", "small", "aims", "runs", "lists", "steps", "bit", "bit_row", "bitmap"}
+)
 """Fields of :class:`Fast` that kernels only read."""
 
 
@@ -375,29 +400,32 @@ def copied(fast: Fast) -> Fast:
         name: array if name in CONSTANT else array.copy() for name, array in fast._asdict().items()
     }
     own["record_tick"] = own["record"].view(fast.record_tick.dtype)  # the same memory
+    own["random"] = aligned(fast.random.size)
+    own["counted"] = own["random"].view(np.uint8)
     return Fast(**own)
 
 
 def _packed(
-    lowered: Lowered, order: list[int], layout: list[dict[int, int]], cell_bits: int
+    lowered: Lowered, numbers: list[int], first_cell: dict[int, int], cell_bits: int
 ) -> Array:
-    at = {p.start: i for i, p in enumerate(lowered.populations)}
-    out = np.empty(sum(p.size for p in lowered.projections), np.uint32)
+    out = np.empty(sum(lowered.projections[i].size for i in numbers), np.uint32)
     begin = 0
-    for i in order:
+    for i in numbers:
         p = lowered.projections[i]
         own = out[begin : begin + p.size]
         if p.size:
             np.left_shift(p.delay, np.uint32(cell_bits), out=own, casting="unsafe")
             own += p.target
-            own += np.uint32(layout[at[p.target_start]][p.port])
+            own += np.uint32(first_cell[i])
         begin += p.size
     return out
 
 
-def _runs(lowered: Lowered, order: list[int], packed: Array) -> Array:
+def _runs(lowered: Lowered, order: list[int], unpacked: frozenset[int], packed: Array) -> Array:
     out, begin = np.zeros(len(order), np.uint8), 0
     for k, i in enumerate(order):
+        if i in unpacked:
+            continue
         row = lowered.projections[i].row
         own = packed[begin : begin + int(row[-1])]
         begin += own.size
