@@ -167,7 +167,7 @@ def test_a_synapse_needs_four_bytes_and_its_weight(precision, more, wanted):
 
     built(200_000)  # kernels loaded
     held, peak = (built(1_000_000) - built(200_000)) / 800_000
-    assert wanted <= held <= wanted + 0.1
+    assert wanted - 0.01 <= held <= wanted + 0.1
     assert held <= peak <= wanted + 20
 
 

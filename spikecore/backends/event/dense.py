@@ -165,7 +165,7 @@ def bitmaps_of(
         table[position] = at_row, words, first_cell[i], p.delay[0], at_once, p.target_size
         own = rows[at_row : at_row + p.source_size]
         own[used[i], 0] = at_word + words * np.arange(used[i].size)
-        before = np.concatenate([[0], np.cumsum(again)])[p.row]
+        before = np.searchsorted(np.flatnonzero(again), p.row)
         own[:, 1], own[:, 2] = n_extra + before[:-1], n_extra + before[1:]
         own[:, 3] = np.diff(p.row)
         extra.append(p.target[again])

@@ -97,8 +97,7 @@ class FastSession(EventSession):
         self._bitmaps = frozenset(
             i for i, what in self.way.dense.items() if what == BITMAP and i not in sent_by_itself
         )
-        unpacked = frozenset[int]() if self._rule_of else self._bitmaps
-        self._place_packed(unpacked)
+        self._place_packed()
         built = build_fast(
             self.lowered,
             self.net,
@@ -106,13 +105,12 @@ class FastSession(EventSession):
             self.dtype,
             queued=self.queued,
             bitmaps=self._bitmaps,
-            unpacked=unpacked,
         )
         return built._replace(drawn=drawn, steps=steps)
 
-    def _place_packed(self, unpacked: frozenset[int]) -> None:
-        """Let the kernels know where packed synapses begin, if some are left out."""
-        kept = [i not in unpacked for i in self._order_of]
+    def _place_packed(self) -> None:
+        """Let the kernels know where packed synapses begin, where some are bitmaps."""
+        kept = [i not in self._bitmaps for i in self._order_of]
         sizes = [self.lowered.projections[i].size for i in self._order_of]
         projection = self.net.projection.copy()
         projection[:, C.SYNAPSE_0] = np.cumsum([0, *np.multiply(sizes, kept)])[:-1]

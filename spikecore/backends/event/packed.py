@@ -258,12 +258,10 @@ def build_fast(
     *,
     queued: bool,
     bitmaps: frozenset[int] = frozenset(),
-    unpacked: frozenset[int] = frozenset(),
 ) -> Fast:
     """Lay out the fast ways; every population waits in the wheel to begin with.
 
-    ``bitmaps`` are the numbers of projections kept as bitmaps, ``unpacked`` of those whose
-    synapses are not kept one by one.
+    ``bitmaps`` are the numbers of projections kept as bitmaps, and not synapse by synapse.
     """
     layout, cells = cell_layout(lowered)
     at = {p.start: i for i, p in enumerate(lowered.populations)}
@@ -324,8 +322,12 @@ def build_fast(
         n_swept += s * stride
     slots = 1 if queued else 1 << slot_bits
     record = np.zeros(n_record, dtype)
-    packed = _packed(lowered, [i for i in order if i not in unpacked], first_cell, cell_bits)
-    bits = bitmaps_of(lowered, order, bitmaps, first_cell, packed.size)
+    listed = [i for i in order if i not in bitmaps]
+    n_listed = sum(lowered.projections[i].size for i in listed)
+    bits = bitmaps_of(lowered, order, bitmaps, first_cell, n_listed)
+    packed = np.empty(n_listed + bits.extra.size, np.uint32)
+    _pack(lowered, listed, first_cell, cell_bits, packed)
+    packed[n_listed:] = bits.extra
     random = aligned(LANES + bits.scratch)
     clock = np.full((2, n_clock), -1, whole)
     return Fast(
@@ -343,9 +345,9 @@ def build_fast(
         lists=np.concatenate([np.zeros(1, np.int64), *lists])[1:],
         table=np.concatenate([np.empty(0), *table]).astype(dtype),
         small=np.concatenate([np.empty(0), *small]).astype(dtype),
-        packed=np.concatenate([packed, bits.extra]) if bits.extra.size else packed,
+        packed=packed,
         aims=np.array(aims, np.int64),
-        runs=_runs(lowered, order, unpacked, packed),
+        runs=_runs(lowered, order, bitmaps, packed),
         ring=np.full(slots << cell_bits, -0.0, dtype),
         bits=np.zeros(max(1, (slots << cell_bits) >> 6), np.uint64),
         words=np.zeros(((1 << cell_bits) >> 12) + 1, np.uint64),
@@ -405,10 +407,9 @@ def copied(fast: Fast) -> Fast:
     return Fast(**own)
 
 
-def _packed(
-    lowered: Lowered, numbers: list[int], first_cell: dict[int, int], cell_bits: int
-) -> Array:
-    out = np.empty(sum(lowered.projections[i].size for i in numbers), np.uint32)
+def _pack(
+    lowered: Lowered, numbers: list[int], first_cell: dict[int, int], cell_bits: int, out: Array
+) -> None:
     begin = 0
     for i in numbers:
         p = lowered.projections[i]
@@ -418,13 +419,12 @@ def _packed(
             own += p.target
             own += np.uint32(first_cell[i])
         begin += p.size
-    return out
 
 
-def _runs(lowered: Lowered, order: list[int], unpacked: frozenset[int], packed: Array) -> Array:
+def _runs(lowered: Lowered, order: list[int], bitmaps: frozenset[int], packed: Array) -> Array:
     out, begin = np.zeros(len(order), np.uint8), 0
     for k, i in enumerate(order):
-        if i in unpacked:
+        if i in bitmaps:
             continue
         row = lowered.projections[i].row
         own = packed[begin : begin + int(row[-1])]
