@@ -385,21 +385,24 @@ CONSTANT = frozenset(
 )
 """Fields of :class:`Fast` that kernels only read."""
 
+SHARED = CONSTANT | {"log"}
+"""The same with those whose entries mean nothing before something is put there."""
+
 
 def blank_of(fast: Fast) -> Fast:
     """Return ``fast`` to be copied from later: large arrays of one value take no memory."""
     kept = {}
     for name, array in fast._asdict().items():
         whole = array.reshape(-1).view(f"u{array.itemsize}")  # bits: -0.0 is not 0.0
-        if name not in CONSTANT and whole.size > LANES and (whole == whole[0]).all():
+        if name not in SHARED and whole.size > LANES and (whole == whole[0]).all():
             kept[name] = np.broadcast_to(array.reshape(-1)[0], array.shape)
     return fast._replace(**kept)
 
 
 def copied(fast: Fast) -> Fast:
-    """Return ``fast`` with arrays of its own, but for those that nothing writes to."""
+    """Return ``fast`` with arrays of its own, but for :data:`SHARED`."""
     own = {
-        name: array if name in CONSTANT else array.copy() for name, array in fast._asdict().items()
+        name: array if name in SHARED else array.copy() for name, array in fast._asdict().items()
     }
     own["record_tick"] = own["record"].view(fast.record_tick.dtype)  # the same memory
     own["random"] = aligned(fast.random.size)
