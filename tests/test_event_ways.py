@@ -39,7 +39,7 @@ from spikecore import (
     run,
     uM,
 )
-from spikecore.backends.event import choice, replay
+from spikecore.backends.event import choice, packed, replay
 from spikecore.backends.event.caching import source_digest
 from spikecore.backends.lowering import lower
 
@@ -112,6 +112,23 @@ def test_a_checkpoint_may_go_on_in_another_fast_way(saved, opened, tmp_path):
     other = Simulation(busy_network(), backend=opened)
     other.restore(tmp_path / "c")
     assert_same(other.run(63 * ms), whole)
+
+
+@pytest.mark.parametrize("room", [1, 3, 10_000])
+def test_rows_that_are_counted_later_are_counted_in_the_end(room, monkeypatch):
+    """However few of them are remembered at a time; also where too many events end the run."""
+    monkeypatch.setattr(packed, "LOG", room)
+    pairs = np.divmod(np.arange(200), 20)
+    parts = [
+        Input("in", 10, Poisson(200 * Hz)),
+        Population("n", 20, LIF(synapse=Delta())),
+        Projection("in", "n", Pairs(*pairs), 1 * mV, (1 + np.arange(200) % 9) * ms),
+    ]
+    net, way = Network(parts), "event:delivery=ring,neurons=sweep"
+    assert_same(run(net, 60 * ms, backend=way), run(net, 60 * ms, backend="clocked"))
+    ended = [run(net, 60 * ms, backend=b, max_pending=150) for b in (way, "clocked")]
+    assert [e.status for e in ended] == ["runaway", "runaway"]
+    assert_same(*ended)
 
 
 @st.composite

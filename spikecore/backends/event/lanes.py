@@ -2,7 +2,7 @@
 
 LLVM makes vectors of a loop only if it can show that its arrays do not overlap, and gives up
 where there are many. Here the vectors are written down: :class:`Vector` has the operators of
-Python, each is one instruction of LLVM for :data:`LANES` neurons, on whatever processor.
+Python, each is one instruction of LLVM for :data:`WIDTH` neurons, on whatever processor.
 No operation is allowed to be fused or reordered: the bits are those of scalar code.
 """
 

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecore.backends.event.dense import aligned, bitmaps_of
+from spikecore.backends.event.lanes import WIDTH
 from spikecore.backends.event.tables import Net
 from spikecore.backends.lowering import Lowered, LoweredPopulation
 
@@ -372,7 +373,7 @@ def build_fast(
         counted=random.view(np.uint8),
         **dense_arrays(lowered, net, order, dtype),
         flag=np.zeros((3, LANES), np.int32),
-        signs=np.zeros((3, max(1, n_clock // 16)), np.uint16),
+        signs=np.zeros((3, max(1, n_clock // WIDTH)), np.uint16),
         tally=np.zeros(5, np.int64),
         bit=bits.table,
         bit_row=bits.rows,

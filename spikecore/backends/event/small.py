@@ -60,7 +60,7 @@ def small_table(
     head[THRESHOLD], head[MARGIN] = p.threshold[0], margin
     for k, port in enumerate(sorted(ports)):
         head[GAIN + 3 * k : GAIN + 3 * k + s] = p.port_gain[0, port]
-        head[GAIN + 6 + 3 * k : GAIN + 6 + 3 * k + s] = p.port_gain_held[0, port]
+        head[HELD_GAIN + 3 * k : HELD_GAIN + 3 * k + s] = p.port_gain_held[0, port]
     head[RESET : RESET + s], head[JUMP : JUMP + s] = p.reset_value[0], p.jump[0]
     head[MASK : MASK + s] = p.reset_mask
     high, low = np.moveaxis(horizon_bounds(p, FINE)[0], 1, 0)  # (horizons, S + 1) each
@@ -205,7 +205,7 @@ def look_small(  # noqa: C901, PLR0912, PLR0915 - one loop with all its scalars 
                 then = stop
             x, y, z = _carried(table, free, np.uint64(t - then), x, y, z)
             if hit:
-                gain = small + np.uint64(GAIN + 6 if refractory else GAIN)
+                gain = small + np.uint64(HELD_GAIN if refractory else GAIN)
                 arrived = ring[cell_a + own] + zero
                 ring[cell_a + own] = -zero
                 x += table[gain] * arrived
