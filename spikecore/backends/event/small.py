@@ -18,8 +18,9 @@ from numba.extending import intrinsic
 
 from spikecore.backends.event.caching import inner
 from spikecore.backends.event.delivery import trailing_zeros
+from spikecore.backends.event.horizons import FAR, FINE, horizon_bounds
 from spikecore.backends.event.lanes import INDEX, WIDTH, Vectors
-from spikecore.backends.event.packed import FAR, FINE, WHEEL, Fast, W, horizon_bounds, sweepable
+from spikecore.backends.event.packed import WHEEL, Fast, W, sweepable
 from spikecore.backends.event.tables import Net, P, R, State
 from spikecore.backends.event.wheel import _put_in, _take_out
 from spikecore.backends.lowering import LoweredPopulation

@@ -14,7 +14,8 @@ import numpy as np
 
 from spikecore.backends.event.caching import inner
 from spikecore.backends.event.delivery import prefetch, trailing_zeros
-from spikecore.backends.event.packed import FAR, HORIZONS, WHEEL, Fast, M, W
+from spikecore.backends.event.horizons import FAR, HORIZONS
+from spikecore.backends.event.packed import WHEEL, Fast, M, W
 from spikecore.backends.event.states import carry, finite
 from spikecore.backends.event.tables import Net, P, R, State
 
