@@ -163,12 +163,18 @@ class SteppedSession:
 
     def weights(self, projection: int) -> npt.NDArray[np.float64]:
         """Return the current weights, in row order."""
-        return self._projection_weights[projection].astype(np.float64)
+        return self._weights_now(projection).astype(np.float64)
 
     def set_weights(self, projection: int, values: npt.NDArray[np.float64]) -> None:
         """Replace the weights, in row order (or the one weight that all share)."""
-        self._projection_weights[projection][:] = values
+        self._put_weights(projection, values)
         self._reweighted.add(projection)
+
+    def _weights_now(self, projection: int) -> npt.NDArray[Any]:
+        return self._projection_weights[projection]
+
+    def _put_weights(self, projection: int, values: npt.NDArray[Any]) -> None:
+        self._projection_weights[projection][:] = values
 
     def result(self, *, weights: bool = True) -> Result:
         """Return everything recorded so far; ``weights=False`` leaves the weights out."""
@@ -229,9 +235,8 @@ class SteppedSession:
         """Return the whole state, spikes in flight and everything recorded included."""
         state = {f"x_{name}": array for name, array in self._state().items()}
         for i, p in enumerate(self.lowered.projections):
-            own = self._projection_weights[i]
             if p.plasticity is not None or i in self._reweighted:
-                state[f"w_{i}"] = own.copy()
+                state[f"w_{i}"] = self._weights_now(i).copy()
         state["spike_ticks"] = np.concatenate([_EMPTY, *(t for t, _ in self._spikes)])
         state["spike_neurons"] = np.concatenate([_EMPTY, *(n for _, n in self._spikes)])
         state["fed_ticks"], state["fed_neurons"] = self._fed
@@ -247,12 +252,12 @@ class SteppedSession:
     def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Continue from a snapshot."""
         self._load({name[2:]: array for name, array in state.items() if name.startswith("x_")})
-        for i, own in enumerate(self._projection_weights):
+        for i, p in enumerate(self.lowered.projections):
             if f"w_{i}" in state:
-                own[:] = state[f"w_{i}"]
+                self._put_weights(i, state[f"w_{i}"])
                 self._reweighted.add(i)
-            elif i in self._reweighted or self.lowered.projections[i].plasticity is not None:
-                own[:] = self.lowered.projections[i].weight
+            elif i in self._reweighted or p.plasticity is not None:
+                self._put_weights(i, p.weight)
                 self._reweighted.discard(i)
         self._spikes = [(state["spike_ticks"], state["spike_neurons"])]
         self._fed = (state["fed_ticks"], state["fed_neurons"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -29,10 +30,18 @@ CHOICES: Mapping[str, Choice] = {
         "how projections with one weight and one delay are kept: as bitmaps where that is "
         "exact and they are dense (auto), or wherever it is exact",
     ),
+    "threads": Choice(
+        ("auto", "1", "2"),
+        "how many threads run the network, each half of the neurons of each population",
+    ),
 }
 
 RING_BYTES = 8_000_000
 """Largest ring of cells that is chosen: it should stay in the cache."""
+
+MANY_NEURONS, MANY_SYNAPSES, LONG_TICK = 10_000, 1_000_000, 0.05
+"""Neurons, synapses and ms in a tick from which on two threads are chosen: they meet in every tick,
+which takes about as long as looking at 20 to 50 neurons."""
 
 SMALL = 100_000
 """Synapses up to which the general way is chosen: about as quick there, and compiled in a third of
@@ -58,12 +67,17 @@ class Way:
         What decided about the delivery.
     dense : dict of int to str
         As :func:`~spikecore.backends.event.dense.dense_projections`.
+    threads : int
+    why_threads : str
+        What decided about them.
     """
 
     delivery: str
     neurons: str
     why: str
     dense: Mapping[int, str] = field(default_factory=dict)
+    threads: int = 1
+    why_threads: str = "asked for"
 
 
 def _not_covered(lowered: Lowered) -> str:
@@ -92,7 +106,10 @@ def choose_way(lowered: Lowered, options: Options) -> Way:
         If the options force a way that cannot run this network, or contradict each other.
     """
     dense = options.own.get("dense", "auto")
-    way = _delivery(lowered, options)
+    threads, why_threads = _threads(lowered, options)
+    way = replace(_delivery(lowered, options, threads), threads=threads, why_threads=why_threads)
+    if way.delivery == "calendar":
+        return replace(way, threads=1)
     if way.delivery == "ring":
         return replace(way, dense=dense_projections(lowered, dense))
     if dense == "bitmaps":
@@ -105,12 +122,58 @@ def choose_way(lowered: Lowered, options: Options) -> Way:
     return way
 
 
-def _delivery(lowered: Lowered, options: Options) -> Way:
+def _threads(lowered: Lowered, options: Options) -> tuple[int, str]:
+    """Return how many threads to take, and why.
+
+    Raises
+    ------
+    InvalidInput
+        If the options ask for two where that cannot be.
+    """
+    wanted = options.own.get("threads", "auto")
+    if wanted == "1":
+        return 1, "asked for"
+    learning = next((p.name for p in lowered.projections if p.plasticity is not None), None)
+    if wanted == "2":
+        reason = f"{learning} learns" if learning is not None else _not_covered(lowered)
+        if options.own.get("delivery") == "calendar":
+            reason = "delivery=calendar is asked for"
+        if reason:
+            raise InvalidInput(
+                "backend 'event'",
+                "runs networks in two threads if nothing learns, and not with delivery=calendar",
+                got=f"threads=2, but {reason}",
+                fix="leave threads out",
+            )
+        return 2, "asked for"
+    neurons = sum(p.size for p in lowered.populations)
+    synapses = sum(p.size for p in lowered.projections)
+    against = {
+        f"{learning} learns": learning is not None,
+        f"{neurons} neurons are fewer than {MANY_NEURONS}": neurons < MANY_NEURONS,
+        f"{synapses} synapses are fewer than {MANY_SYNAPSES}": synapses < MANY_SYNAPSES,
+        f"a tick of {lowered.dt:g} ms is shorter than {LONG_TICK} ms": lowered.dt < LONG_TICK,
+        "several runs share the network": lowered.shared,
+        "there is one processor": _processors() == 1,
+    }
+    reason = next((why for why, holds in against.items() if holds), "")
+    return (1, reason) if reason else (2, f"{neurons} neurons and {synapses} synapses")
+
+
+def _processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _delivery(lowered: Lowered, options: Options, threads: int) -> Way:
     delivery = options.own.get("delivery", "auto")
     neurons = options.own.get("neurons", "auto")
     dense = options.own.get("dense", "auto")
     reason = _not_covered(lowered)
     forced = delivery in ("ring", "queue") or neurons != "auto" or dense == "bitmaps"
+    forced |= options.own.get("threads") == "2"
     if delivery == "calendar" and neurons != "auto":
         raise InvalidInput(
             "backend 'event'",
@@ -132,7 +195,7 @@ def _delivery(lowered: Lowered, options: Options) -> Way:
     if synapses <= SMALL and not forced:
         return Way("calendar", "listed", f"{synapses} synapses are at most {SMALL}")
     _, cells = cell_layout(lowered)
-    size = cells * (lowered.max_delay + 1) * np.dtype(options.precision).itemsize
+    size = cells // threads * (lowered.max_delay + 1) * np.dtype(options.precision).itemsize
     small = size <= RING_BYTES
     return Way(
         "ring" if small else "queue",

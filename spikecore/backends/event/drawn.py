@@ -28,23 +28,25 @@ SENT, PENDING = int(R.SENT), int(R.PENDING)
 MULTIPLIER, HALF, LOW = np.uint64(0xD256D193), np.uint64(32), np.uint64(0xFFFFFFFF)
 WEYL = np.uint64(0x9E3779B9)
 ROUNDS = 10
-SIZE, KEY, STEPS_0, N_STEPS, PROJECTION = 0, 1, 2, 3, 4
-COLUMNS = 5
+SIZE, KEY, STEPS_0, N_STEPS, PROJECTION, FIRST = 0, 1, 2, 3, 4, 5
+COLUMNS = 6
 ONE, TWO, THREE = np.uint64(1), np.uint64(2), np.uint64(3)
 SIX, IN_WORD = np.uint64(6), np.uint64(63)
 BY_FOUR = 4  # steps are gone through
 
 
-def _one_each(p: LoweredProjection) -> bool:
-    """Whether neuron i reaches neuron i, with the weight and delay of all others."""
+def _one_each(p: LoweredProjection) -> int:
+    """Return the first of neighbours that reach all targets, one each, or -1.
+
+    The weight and the delay are those of all others.
+    """
     alike = p.weight.size == 1 and p.delay.size == 1 and p.plasticity is None
-    each = np.arange(p.source_size)
-    return (
-        alike
-        and p.size == p.source_size
-        and np.array_equal(p.row, np.arange(p.source_size + 1))
-        and np.array_equal(p.target, each)
-    )
+    if not (alike and p.size == p.target_size and p.size > 0):
+        return -1
+    first = int(np.searchsorted(p.row, 0, side="right")) - 1
+    each = np.arange(p.source_size + 1)
+    one = np.array_equal(p.row, np.clip(each - first, 0, p.size))
+    return first if one and np.array_equal(p.target, each[: p.size]) else -1
 
 
 def drawn_inputs(
@@ -73,8 +75,8 @@ def drawn_inputs(
             fill = np.full(-below.size % BY_FOUR, LARGEST, np.uint64)
             steps.append(np.concatenate([below, fill]))
             for i in own:
-                size, key = bound.input.size, bound.counts.key
-                rows.append((size, key, at, steps[-1].size, order.index(i)))
+                p, key = lowered.projections[i], bound.counts.key
+                rows.append((p.size, key, at, steps[-1].size, order.index(i), _one_each(p)))
             at += steps[-1].size
     table = np.array(rows, np.int64).reshape(-1, COLUMNS)
     return frozenset(numbers), table, np.concatenate(steps)
@@ -87,7 +89,7 @@ def _first_one_each(lowered: Lowered, number: int) -> bool:
         for i, q in enumerate(lowered.projections)
         if i != number and (q.target_start, q.port) == (p.target_start, p.port)
     ]
-    return _one_each(p) and all(q.source_start > p.source_start for q in others)
+    return _one_each(p) >= 0 and all(q.source_start > p.source_start for q in others)
 
 
 @inner
@@ -140,7 +142,7 @@ def draw_inputs(net: Net, st: State, fast: Fast, t: int) -> None:
         sent = 0
         for lo in range(0, fast.drawn[row, SIZE], LANES):
             n = min(LANES, fast.drawn[row, SIZE] - lo)
-            _random(fast.random, n, lo, t, fast.drawn[row, KEY])
+            _random(fast.random, n, fast.drawn[row, FIRST] + lo, t, fast.drawn[row, KEY])
             k = fast.drawn[row, STEPS_0]
             least, end = fast.steps[k], k + fast.drawn[row, N_STEPS]
             while k < end:

@@ -31,10 +31,12 @@ from spikecore.backends.event.kernels import (
     OUTPUT_FULL,
     RUNAWAY,
     SETTLE,
+    WAITING,
     WAKE,
     list_sources,
 )
 from spikecore.backends.event.learning import POTENTIATE, flush, learn_row
+from spikecore.backends.event.meeting import CAREFUL, join, met, tell, tell_pending, too_many
 from spikecore.backends.event.packed import WHEEL, Fast, M, Q, W
 from spikecore.backends.event.replay import D, flush_dense, learn_dense, remember
 from spikecore.backends.event.small import look_small
@@ -51,15 +53,18 @@ PENDING, FULL = int(R.PENDING), int(R.FULL)
 C_SOURCE, C_RULE, L_COINCIDENCE = int(C.SOURCE), int(C.RULE), int(L.COINCIDENCE)
 P_START = int(P.START)
 W_SWEPT, W_SMALL, W_ALIKE = int(W.SWEPT), int(W.SMALL_0), int(W.ALIKE)
-QUEUED, SLOT_MASK, ANY_WHEEL = int(M.QUEUED), int(M.SLOT_MASK), int(M.ANY_WHEEL)
+QUEUED, SLOT_MASK, HALF = int(M.QUEUED), int(M.SLOT_MASK), int(M.HALF)
 B_ROW = int(B.ROW_0)
 NEXT, D_DENSE = int(Q.NEXT), int(D.DENSE)
 SPIKES, MANY = 2, 3  # State.lists
+BEGIN, SENDING, MEETING, ENDING = 0, 1, 2, 3  # R.PHASE
 
 
 @inlined
-def _idle(st: State, fast: Fast, t: int) -> bool:
-    """Whether nothing arrives in tick ``t``, and nobody is called or swept."""
+def _idle(st: State, fast: Fast, t: int, sources: Any) -> bool:
+    """Whether nothing arrives in tick ``t``, no input fires, and nobody is called or swept."""
+    if st.register[INPUT] < sources.shape[1] and sources[0, st.register[INPUT]] <= t:
+        return False
     slot = t & fast.meta[SLOT_MASK]
     if fast.meta[QUEUED]:
         if fast.queue[slot, NEXT] != 0:
@@ -71,9 +76,11 @@ def _idle(st: State, fast: Fast, t: int) -> bool:
 
 @inlined
 def _neurons(net: Net, st: State, fast: Fast, t: int, sources: Any, out: Any) -> int:
-    """Phase 0 of a tick: arrivals, states, thresholds; list the spikes."""
+    """Phase 0 of a tick: arrivals, states, thresholds; list the spikes.
+
+    Returns how many of them are of inputs, or -1 if a state is not finite.
+    """
     reg = st.register
-    begin = reg[N_OUT]
     first = count = list_sources(st, t, sources, out)
     base = arrivals(st, fast, t)
     if fast.wheel[t & (WHEEL - 1)] >= 0:
@@ -91,15 +98,69 @@ def _neurons(net: Net, st: State, fast: Fast, t: int, sources: Any, out: Any) ->
             else:
                 count = look_all(net, st, fast, p, t, base, count)
         if count < 0:
-            reg[N_OUT] = begin
-            return DIVERGED
-    for i in range(first, count):
+            return -1
+    reg[N_SPIKES], reg[SPIKE], reg[PROJECTION] = count, 0, 0
+    return first
+
+
+@inlined
+def _start_sending(net: Net, st: State, fast: Fast, t: int, first: int, out: Any) -> None:
+    """Record the spikes of tick ``t`` that no input has given, and let rules see them."""
+    reg = st.register
+    for i in range(first, reg[N_SPIKES]):
         out[0, reg[N_OUT]], out[1, reg[N_OUT]] = t, st.lists[SPIKES, i]
         reg[N_OUT] += 1
         if net.into.size > 0:
             remember(net, st, fast, st.lists[SPIKES, i], t)
-    reg[N_SPIKES], reg[SPIKE], reg[PROJECTION] = count, 0, 0
+    draw_inputs(net, st, fast, t)
+    reg[PHASE] = SENDING
+
+
+@inlined
+def _find_spikes(
+    net: Net, st: State, fast: Fast, t: int, max_pending: int, sources: Any, out: Any
+) -> int:
+    """Find all spikes of tick ``t``: with two threads, own ones and then those of the other."""
+    reg = st.register
+    first = np.int64(0)
+    if reg[PHASE] == BEGIN:
+        if reg[N_OUT] + st.lists.shape[1] > out.shape[1]:
+            return OUTPUT_FULL
+        begin = reg[N_OUT]
+        first = _neurons(net, st, fast, t, sources, out)
+        given = reg[N_OUT] - begin
+        if fast.meet.shape[0] > 0:
+            tell(st, fast.meet, fast.meta[HALF], t, first, given)
+            reg[PHASE] = MEETING
+        elif first < 0:
+            reg[N_OUT] -= given
+    if reg[PHASE] == MEETING:
+        if not met(fast.meet, fast.meta[HALF], 2 * t + 1):
+            return WAITING
+        first = join(st, fast.meet, fast.meta[HALF], t, max_pending)
+    if first < 0:
+        settle_counts(net, st, fast, t)
+        return DIVERGED
+    _start_sending(net, st, fast, t, first, out)
     return DONE
+
+
+@inlined
+def _end(net: Net, st: State, fast: Fast, t: int, max_pending: int) -> int:
+    """Return RUNAWAY if too many events are under way at the end of tick ``t``."""
+    reg, meet, half = st.register, fast.meet, fast.meta[HALF]
+    if meet.shape[0] == 0:
+        away = reg[PENDING] > max_pending and _runs_away(net, st, fast, t, max_pending)
+        return RUNAWAY if away else DONE
+    if not meet[half, CAREFUL]:
+        return DONE
+    if reg[PHASE] == SENDING:
+        settle_counts(net, st, fast, t)
+        tell_pending(st, meet, half, t)
+        reg[PHASE] = ENDING
+    if not met(meet, half, 2 * t + 2):
+        return WAITING
+    return RUNAWAY if too_many(meet, max_pending) else DONE
 
 
 @inner
@@ -209,7 +270,7 @@ def _order(net: Net, st: State, fast: Fast, order: int) -> None:
 
 
 @kept_with_sources
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def run(
     net: Net,
     st: State,
@@ -224,38 +285,38 @@ def run(
 ) -> int:
     """Run ticks up to ``stop``; return why it ended, as ``kernels.run``.
 
+    With two threads (``meeting.py``) it may also be WAITING for the other: call it again.
+
     ``stop`` may be WAKE (let all neurons that are not swept wait for their calls), FLUSH
     (bring all plastic weights up to date) or SETTLE (count events that were not counted).
     """
     reg = st.register
     _order(net, st, fast, stop)
-    all_wheel = fast.drawn.shape[0] == 0
+    all_wheel = fast.drawn.shape[0] + fast.meet.shape[0] == 0
     for p in range(fast.part.shape[0]):
         all_wheel = all_wheel and fast.part[p, W_SWEPT] == 0
     while reg[TICK] < stop:
         t = reg[TICK]
-        if reg[PHASE] == 0:
-            idle = all_wheel and _idle(st, fast, t)
-            if idle and (reg[INPUT] >= sources.shape[1] or sources[0, reg[INPUT]] > t):
-                _probe(net, st, fast, t, probes, who, traces)
-                reg[TICK] = t + 1
-                continue
-            if reg[N_OUT] + st.lists.shape[1] > out.shape[1]:
-                return OUTPUT_FULL
-            code: int = _neurons(net, st, fast, t, sources, out)
+        if all_wheel and reg[PHASE] == BEGIN and _idle(st, fast, t, sources):
+            _probe(net, st, fast, t, probes, who, traces)
+            reg[TICK] = t + 1
+            continue
+        if reg[PHASE] == BEGIN or reg[PHASE] == MEETING:
+            code = _find_spikes(net, st, fast, t, max_pending, sources, out)
             if code != DONE:
-                settle_counts(net, st, fast, t)
                 return code
-            draw_inputs(net, st, fast, t)
-            reg[PHASE] = 1
-        if _send(net, st, fast, t) == GROW:
-            return GROW
-        if reg[FULL]:
-            flush_dense(net, st, fast, t)
-            flush(net, st, t)
-        _probe(net, st, fast, t, probes, who, traces)
-        reg[PHASE] = 0
+        if reg[PHASE] == SENDING:
+            if _send(net, st, fast, t) == GROW:
+                return GROW
+            if reg[FULL]:
+                flush_dense(net, st, fast, t)
+                flush(net, st, t)
+            _probe(net, st, fast, t, probes, who, traces)
+        code = _end(net, st, fast, t, max_pending)
+        if code == WAITING:
+            return code
+        reg[PHASE] = BEGIN
         reg[TICK] = t + 1
-        if reg[PENDING] > max_pending and _runs_away(net, st, fast, t, max_pending):
-            return RUNAWAY
+        if code != DONE:
+            return code
     return DONE

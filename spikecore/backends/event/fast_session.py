@@ -11,7 +11,7 @@ import numpy.typing as npt
 from spikecore.backends.event import fast, kernels
 from spikecore.backends.event.choice import LAST_TICK, Way
 from spikecore.backends.event.dense import BITMAP
-from spikecore.backends.event.drawn import drawn_inputs
+from spikecore.backends.event.drawn import PROJECTION, drawn_inputs
 from spikecore.backends.event.packed import (
     BLOCK,
     Fast,
@@ -33,7 +33,7 @@ from spikecore.errors import FileRefused, InvalidInput
 from spikecore.progress import OnProgress
 from spikecore.results import Status
 
-__all__ = ["FastSession"]
+__all__ = ["FastSession", "check_last_tick"]
 
 IndexArray = npt.NDArray[np.int64]
 Array = npt.NDArray[Any]
@@ -43,6 +43,17 @@ FIRST_TICKS = 32
 
 SWEEP_FROM, SWEEP_TO = 0.15, 0.05
 """Share of neurons looked at per tick from which a population is swept, and to which."""
+
+
+def check_last_tick(dtype: np.dtype[Any], to_tick: int) -> None:
+    """Raise if ``to_tick`` is further than the fast ways count."""
+    if dtype == np.float32 and to_tick > LAST_TICK:
+        raise InvalidInput(
+            "backend 'event'",
+            f"counts to {LAST_TICK} ticks in float32, unless with delivery=calendar",
+            got=f"{to_tick} ticks",
+            fix="use delivery=calendar, or float64",
+        )
 
 
 class FastSession(EventSession):
@@ -74,13 +85,7 @@ class FastSession(EventSession):
         InvalidInput
             If that is further than the fast ways count in float32.
         """
-        if self.dtype == np.float32 and to_tick > LAST_TICK:
-            raise InvalidInput(
-                "backend 'event'",
-                f"counts to {LAST_TICK} ticks in float32, unless with delivery=calendar",
-                got=f"{to_tick} ticks",
-                fix="use delivery=calendar, or float64",
-            )
+        check_last_tick(self.dtype, to_tick)
         status = super().advance(to_tick, on_progress)
         self._settle_counts()
         self._keep_counters()
@@ -89,13 +94,15 @@ class FastSession(EventSession):
     def _build(self) -> Fast:
         """Lay everything out: once, as :meth:`_reset` may be called for each operation."""
         order, none = self._order_of, np.empty(0, np.uint64)
-        numbers, drawn, steps = frozenset[int](), np.empty((0, 5), np.int64), none
+        numbers, drawn, steps = frozenset[int](), np.empty((0, 6), np.int64), none
         if not self.queued:
             numbers, drawn, steps = drawn_inputs(self.lowered, order)
         self._drawn = numbers
-        sent_by_itself = {order[row[-1]] for row in drawn}
+        sent_by_itself = {order[row[PROJECTION]] for row in drawn}
         self._bitmaps = frozenset(
-            i for i, what in self.way.dense.items() if what == BITMAP and i not in sent_by_itself
+            i
+            for i, what in self.way.dense.items()
+            if what == BITMAP and i not in sent_by_itself and self.lowered.projections[i].size
         )
         self._place_packed()
         built = build_fast(
@@ -155,6 +162,7 @@ class FastSession(EventSession):
         found = super()._provenance()
         for row, p in zip(self.fast.part, self.lowered.populations, strict=True):
             found["way"]["neurons"][p.name] = "sweep" if row[W.SWEPT] else "wheel"
+        found["way"]["threads"] = f"{self.way.threads}: {self.way.why_threads}"
         if self.way.dense:
             found["way"]["dense"] = {
                 self.lowered.projections[i].name: (

@@ -29,12 +29,13 @@ __all__ = [
     "OUTPUT_FULL",
     "RUNAWAY",
     "SETTLE",
+    "WAITING",
     "WAKE",
     "list_sources",
     "run",
 ]
 
-DONE, OUTPUT_FULL, GROW, DIVERGED, RUNAWAY = 0, 1, 2, 3, 4
+DONE, OUTPUT_FULL, GROW, DIVERGED, RUNAWAY, WAITING = 0, 1, 2, 3, 4, 5
 WAKE, FLUSH, SETTLE = -1, -2, -3
 """Special orders that ``run`` takes in place of a tick to stop at. (One entry point,
 because each costs its own compilation.)"""

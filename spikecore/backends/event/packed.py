@@ -21,6 +21,7 @@ import numpy.typing as npt
 from spikecore.backends.event.dense import aligned, bitmaps_of
 from spikecore.backends.event.horizons import horizon_bounds
 from spikecore.backends.event.lanes import WIDTH
+from spikecore.backends.event.meeting import alone
 from spikecore.backends.event.tables import Net
 from spikecore.backends.lowering import Lowered, LoweredPopulation
 
@@ -61,6 +62,7 @@ class M(IntEnum):
     INDEX_MASK = 2
     QUEUED = 3  # 1: queues, 0: a ring of cells
     ANY_WHEEL = 4  # some population waits for wake-up calls
+    HALF = 5  # which of two threads this is
 
 
 class W(IntEnum):
@@ -136,6 +138,7 @@ class Fast(NamedTuple):
     bit: Array  # projections that are bitmaps, columns B
     bit_row: Array  # (sources, 4): bitmap, stretch of extra, number of synapses
     bitmap: Array
+    meet: Array  # what two threads tell each other (meeting.py)
 
 
 LOG = 2**17
@@ -287,6 +290,7 @@ def build_fast(
                 (1 << (cell_bits + slot_bits)) - 1,
                 queued,
                 1,
+                0,
             ],
             np.int64,
         ),
@@ -315,7 +319,7 @@ def build_fast(
         swept=np.zeros(n_swept, dtype),
         clock=clock,
         lane=np.zeros((lowered.n_states + lowered.n_ports + 1, LANES), dtype),
-        drawn=np.empty((0, 5), np.int64),
+        drawn=np.empty((0, 6), np.int64),
         steps=np.empty(0, np.uint64),
         random=random,
         counted=random.view(np.uint8),
@@ -326,6 +330,7 @@ def build_fast(
         bit=bits.table,
         bit_row=bits.rows,
         bitmap=bits.bitmap,
+        meet=alone(),
     )
 
 
@@ -334,7 +339,7 @@ CONSTANT = frozenset(
 )
 """Fields of :class:`Fast` that kernels only read."""
 
-SHARED = CONSTANT | {"log"}
+SHARED = CONSTANT | {"log", "meet"}
 """The same with those whose entries mean nothing before something is put there."""
 
 

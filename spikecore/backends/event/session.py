@@ -51,7 +51,7 @@ class EventBackend:
         """Everything the network description can say."""
         return Capabilities.everything()
 
-    def prepare(self, lowered: Lowered, options: Options) -> EventSession:
+    def prepare(self, lowered: Lowered, options: Options) -> SteppedSession:
         """Open a session.
 
         Raises
@@ -71,6 +71,10 @@ class EventBackend:
         way = choose_way(lowered, options)
         if way.delivery == "calendar":
             return EventSession(lowered, options, way)
+        if way.threads > 1:
+            from spikecore.backends.event.threaded import ThreadedSession
+
+            return ThreadedSession(lowered, options, way)
         from spikecore.backends.event.fast_session import FastSession
 
         return FastSession(lowered, options, way)
