@@ -2,7 +2,7 @@
 
     python benchmarks/scaling.py                   # writes results/scaling.json and .png
     python benchmarks/scaling.py --quick           # the small ends, writes nothing
-    python benchmarks/scaling.py --peers event@float32,brian2
+    python benchmarks/scaling.py --peers event:threads=1@float32,brian2
 
 Each point is a run in a process of its own (speed_one.py), the median of three. One thing varies
 at a time, from W1 (neurons), W2 (synapses), or W4 (rate, dt). Points that fail, such as an option
@@ -52,8 +52,8 @@ def main() -> None:
     """Measure all studies, print and write after each point."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--peers", default="event@float64,event@float32")
-    parser.add_argument("--threads", default="", help="e.g. 1,2: adds event:threads=N@float32")
+    parser.add_argument("--peers", default="event:threads=1@float64,event:threads=1@float32")
+    parser.add_argument("--threads", default="2", help="e.g. 2: adds event:threads=N@float32")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--memory-only", action="store_true", help="bytes a synapse, and no more")
     options = parser.parse_args()

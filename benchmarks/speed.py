@@ -3,14 +3,15 @@
     python benchmarks/speed.py                      # all; writes results/speed.json
     python benchmarks/speed.py --quick               # a part, in minutes; writes nothing
     python benchmarks/speed.py --only W1-4000,W4     # these; others on file are kept
-    python benchmarks/speed.py --peers event@float32,event:threads=2@float32,brian2
+    python benchmarks/speed.py --peers event:threads=1@float32,event:threads=2@float32,brian2
     python benchmarks/speed.py --again               # show and draw what is on file
 
 Brian2 and NEST come with the extras ``brian2`` and ``nest``; with ``--nest-python`` NEST may live
 in an environment of its own. Simulators take turns, repeat by repeat, so that what else the machine
-does hits all of them. Times are CPU time of the simulation loop on one thread; a ratio is shown
-only where both simulators fire at the same rate (speed_table.doubt). Results are written after
-each run: Ctrl-C loses only the run that it stops.
+does hits all of them. Times are CPU time of the simulation loop on one thread; what two threads
+gain is in wall time, in a table of its own. A ratio is shown only where both simulators fire at the
+same rate (speed_table.doubt). Results are written after each run: Ctrl-C loses only the run that it
+stops.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ from typing import Any
 import speed_workloads as workloads
 from machine import RESULTS, machine, one_line
 from speed_one import split_peer
-from speed_table import is_ours, peer_table, ratio_table
+from speed_table import is_ours, peer_table, ratio_table, threads_of, threads_table
 
 HERE = Path(__file__).parent
-PEERS = "event@float64,event@float32,brian2,nest"
+PEERS = "event:threads=1@float64,event:threads=1@float32,event:threads=2@float32,brian2,nest"
 INSTALL = {"brian2": 'pip install -e ".[brian2]"', "nest": 'pip install -e ".[nest]"'}
 
 
@@ -67,6 +68,7 @@ def show(results: dict[str, Any], picture: Path | None) -> None:
     for name, entry in entries.items():
         print(peer_table(name, entry) + "\n")
     print(ratio_table(entries))
+    print("\n" + threads_table(entries))
     print("\n" + one_line(results["machine"]))
     if picture is not None and entries:
         from speed_plot import draw
@@ -106,6 +108,8 @@ def repeats_of(peer: str, name: str, options: argparse.Namespace) -> int:
     """Return how often ``peer`` is to run workload ``name``."""
     simulator = split_peer(peer)[0]
     if name in workloads.NOT_FOR.get(simulator, ()):
+        return 0
+    if threads_of(peer) > 1 and name in workloads.LEARNING:
         return 0
     if simulator == "nest" and name in workloads.SLOW_IN_NEST:
         return min(options.repeats, options.nest_repeats)

@@ -9,7 +9,7 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
-from speed_table import is_ours, middle
+from speed_table import is_ours, middle, threads_of
 
 OTHERS = {"brian2": "#7f7f7f", "nest": "#c7c7c7"}
 OURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728")
@@ -17,7 +17,8 @@ OURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728")
 
 def draw(entries: dict[str, Any], path: Path) -> Path:
     """Draw medians on a logarithmic axis, least to most; return ``path``."""
-    peers = list(dict.fromkeys(peer for entry in entries.values() for peer in entry["runs"]))
+    every = dict.fromkeys(peer for entry in entries.values() for peer in entry["runs"])
+    peers = [peer for peer in every if threads_of(peer) == 1]
     ours = [peer for peer in peers if is_ours(peer)]
     figure, axes = plt.subplots(figsize=(7, 0.6 + 0.62 * len(entries)), layout="constrained")
     height = 0.8 / len(peers)

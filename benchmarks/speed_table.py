@@ -16,6 +16,11 @@ TARGETS: dict[str, dict[str, tuple[float, float]]] = {
 }
 """Ratios that spikecore must reach, and those that it aims at."""
 
+GAIN = {"W1-40000": 1.7, "W2": 1.7}
+"""What two threads must gain, in wall time."""
+
+TWO = 2
+
 Entry = dict[str, Any]
 """What is kept of one workload: ``facts``, ``tolerance``, ``runs`` by peer."""
 
@@ -73,6 +78,12 @@ def is_ours(peer: str) -> bool:
     return peer.partition("@")[0].partition(":")[0] not in ("brian2", "nest")
 
 
+def threads_of(peer: str) -> int:
+    """Return in how many threads a peer runs, as far as its name says."""
+    options = peer.partition("@")[0].partition(":")[2].split(",")
+    return max((int(o[8:]) for o in options if o.startswith("threads=")), default=1)
+
+
 def peer_table(name: str, entry: Entry) -> str:
     """Return the table of one workload: a row for each simulator."""
     lines = [
@@ -109,7 +120,7 @@ def ratio_table(workloads: dict[str, Entry]) -> str:
     doubts = []
     for name, entry in workloads.items():
         others = [peer for peer in entry["runs"] if not is_ours(peer)]
-        for ours in (peer for peer in entry["runs"] if is_ours(peer)):
+        for ours in (p for p in entry["runs"] if is_ours(p) and threads_of(p) == 1):
             own = middle(entry, ours, "loop_cpu_s")
             cells = [name, ours, "failed" if own is None else f"{own:.4g}"]
             for kind in ("brian2", "nest"):
@@ -125,6 +136,24 @@ def ratio_table(workloads: dict[str, Entry]) -> str:
                 ]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, *(["", "No ratio where:"] if doubts else []), *doubts])
+
+
+def threads_table(workloads: dict[str, Entry]) -> str:
+    """Return what two threads gain: a row for each workload that was run with one and with two."""
+    lines = [
+        "| workload | one thread, wall s | two threads, wall s | gain | must |",
+        "|---|---|---|---|---|",
+    ]
+    for name, entry in workloads.items():
+        for two in (p for p in entry["runs"] if threads_of(p) == TWO):
+            one = two.replace("threads=2", "threads=1")
+            times = [middle(entry, peer, "loop_wall_s") for peer in (one, two)]
+            if times[0] is None or times[1] is None:
+                continue
+            must = GAIN.get(name)
+            cells = [name, *(f"{t:.3g}" for t in times), f"{times[0] / times[1]:.2f}x"]
+            lines.append(f"| {' | '.join(cells)} | {f'{must:g}x' if must else '-'} |")
+    return "\n".join(lines)
 
 
 def _cell(entry: Entry, ours: str, peer: str) -> str:

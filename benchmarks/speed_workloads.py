@@ -252,6 +252,9 @@ neurons is chaotic; in W5 simulators differ by about 1 %."""
 SLOW_IN_NEST = ("W1-40000", "W2", "W3-conv", "W3-conv-1ms", "W4")
 """NEST takes 8 to 45 s for each of these: fewer repeats, and the table says how many."""
 
+LEARNING = ("W5",)
+"""Where weights change: spikecore takes one thread."""
+
 NOT_FOR = {"nest": ("W4-1ms", "W4-0.01ms")}
 """What a peer is not asked: these two compare a simulator with itself, over dt."""
 

@@ -202,6 +202,12 @@ FAULTS = {
         "bitmaps without a ring": lambda: run(
             network(), 5 * ms, backend="event:delivery=queue,dense=bitmaps"
         ),
+        "two threads where synapses learn": lambda: delayed(
+            5, "event", plasticity=PairSTDP(), options={"threads": "2"}
+        ),
+        "two threads by the general way": lambda: run(
+            network(), 5 * ms, backend="event:delivery=calendar,threads=2"
+        ),
         "a way that cannot run the network": lambda: delayed(
             4e6, "event", options={"delivery": "ring"}
         ),

@@ -135,6 +135,16 @@ def test_equal_rates_give_a_ratio(speed):
     assert speed.table.ratio(found, "event", "brian2") == 2.0
 
 
+def test_what_two_threads_gain_is_measured_by_the_clock(speed):
+    one, two = "event:threads=1@float32", "event:threads=2@float32"
+    found = entry(**{one: 10, two: 10, "brian2": 10})
+    for peer, wall in ((one, 2.0), (two, 0.8)):
+        found["runs"][peer][0]["loop_wall_s"] = wall
+    table = speed.table.threads_table({"W2": found, "W5": entry(**{one: 10})})
+    assert table.splitlines()[2:] == ["| W2 | 2 | 0.8 | 2.50x | 1.7x |"]
+    assert two not in speed.table.ratio_table({"W2": found})
+
+
 @pytest.mark.parametrize(
     ("spikes", "reason"),
     [

@@ -315,6 +315,7 @@ def test_the_result_says_which_way_was_taken_and_why():
         "delivery": "queue",
         "why": "asked for",
         "neurons": {"e": "sweep", "i": "sweep"},
+        "threads": "1: 250 neurons are fewer than 10000",
     }
 
 

@@ -53,6 +53,7 @@ PENDING, FULL = int(R.PENDING), int(R.FULL)
 C_SOURCE, C_RULE, L_COINCIDENCE = int(C.SOURCE), int(C.RULE), int(L.COINCIDENCE)
 P_START = int(P.START)
 W_SWEPT, W_SMALL, W_ALIKE = int(W.SWEPT), int(W.SMALL_0), int(W.ALIKE)
+W_SIZE = int(W.SIZE)
 QUEUED, SLOT_MASK, HALF = int(M.QUEUED), int(M.SLOT_MASK), int(M.HALF)
 B_ROW = int(B.ROW_0)
 NEXT, D_DENSE = int(Q.NEXT), int(D.DENSE)
@@ -86,6 +87,8 @@ def _neurons(net: Net, st: State, fast: Fast, t: int, sources: Any, out: Any) ->
     if fast.wheel[t & (WHEEL - 1)] >= 0:
         call(net, fast, t)
     for p in range(net.population.shape[0]):
+        if fast.part[p, W_SIZE] == 0:  # half of one neuron
+            continue
         if fast.part[p, W_SWEPT]:
             if fast.part[p, W_ALIKE] >= 0:
                 count = sweep_lif(net, st, fast, p, t, base, count)
@@ -100,7 +103,7 @@ def _neurons(net: Net, st: State, fast: Fast, t: int, sources: Any, out: Any) ->
         if count < 0:
             return -1
     reg[N_SPIKES], reg[SPIKE], reg[PROJECTION] = count, 0, 0
-    return first
+    return int(first)
 
 
 @inlined
@@ -302,7 +305,7 @@ def run(
             reg[TICK] = t + 1
             continue
         if reg[PHASE] == BEGIN or reg[PHASE] == MEETING:
-            code = _find_spikes(net, st, fast, t, max_pending, sources, out)
+            code: int = _find_spikes(net, st, fast, t, max_pending, sources, out)
             if code != DONE:
                 return code
         if reg[PHASE] == SENDING:

@@ -217,7 +217,7 @@ class FastSession(EventSession):
             if self.neurons == "sweep":
                 wanted = sweepable(p)
             elif self.neurons == "auto" and ticks > 0:
-                share = part[i, W.HITS] / (p.size * ticks)
+                share = part[i, W.HITS] / (max(1, p.size) * ticks)
                 wanted = sweepable(p) and share > (SWEEP_TO if wanted else SWEEP_FROM)
             if wanted != part[i, W.SWEPT]:
                 self._settle_counts()

@@ -78,13 +78,14 @@ def _projection(p: LoweredProjection, half: int, lowered: Lowered) -> LoweredPro
     lo, hi = bounds(p.target_size, half)
 
     def make(ordered: bool) -> Synapses:
-        mine = own_targets(p, half)
-        before = np.concatenate([[0], np.cumsum(mine)])
+        mine = np.flatnonzero(own_targets(p, half))
+        target = p.target.take(mine)
+        target -= np.uint32(lo)
         return Synapses(
-            row=before[p.row],
-            target=p.target[mine] - np.uint32(lo),
-            weight=p.weight if p.weight.size == 1 else p.weight[mine],
-            delay=p.delay if p.delay.size == 1 else p.delay[mine],
+            row=np.searchsorted(mine, p.row),
+            target=target,
+            weight=p.weight if p.weight.size == 1 else p.weight.take(mine),
+            delay=p.delay if p.delay.size == 1 else p.delay.take(mine),
             order=None,
             reordered=False,
             notes=(),

@@ -76,12 +76,11 @@ def meeting(neurons: int, most: int) -> npt.NDArray[np.int64]:
 def _yielding() -> int:
     """Return the address of what leaves the processor to another thread, or 0."""
     try:
-        library, name = (
-            (ctypes.WinDLL("kernel32"), "SwitchToThread")
-            if sys.platform == "win32"
-            else (ctypes.CDLL(None), "sched_yield")
-        )
-        return ctypes.cast(library[name], ctypes.c_void_p).value or 0
+        if sys.platform == "win32":
+            function = ctypes.WinDLL("kernel32").SwitchToThread
+        else:
+            function = ctypes.CDLL(None).sched_yield
+        return ctypes.cast(function, ctypes.c_void_p).value or 0
     except (AttributeError, OSError):
         return 0
 
@@ -134,6 +133,9 @@ def _call(typing_context: Any, address: Any) -> Any:
     return types.void(types.int64), generate
 
 
+_leave: Any = _call
+_load: Any
+_store: Any
 _load, _store = _atomic("load"), _atomic("store")
 
 
@@ -147,7 +149,7 @@ def met(meet: Any, own: int, ticket: int) -> bool:
             if _load(head, at) >= ticket:
                 return True
         if meet[own, YIELD] != 0:
-            _call(meet[own, YIELD])
+            _leave(meet[own, YIELD])
     return False
 
 

@@ -29,6 +29,7 @@ P_GAIN, P_GAIN_HELD = int(P.GAIN_0), int(P.GAIN_HELD_0)
 P_MASK, P_REFRACTORY = int(P.MASK_0), int(P.REFRACTORY_0)
 W_CLOCK, W_X, W_STRIDE, W_TABLE = int(W.CLOCK_0), int(W.X_0), int(W.STRIDE), int(W.TABLE_0)
 W_PORTS, W_USED, W_HITS = int(W.PORTS_0), int(W.USED_0), int(W.HITS)
+W_SIZE = int(W.SIZE)
 UPDATES, BAD = int(R.UPDATES), int(R.BAD)
 SPIKES, MANY = 2, 3  # State.lists
 DIGITS = 64  # a digit of HELD + d stands for d ticks of a refractory period
@@ -261,10 +262,7 @@ def sweep_all(  # noqa: C901, PLR0912 - one loop over blocks of lanes
     zero, threshold = net.real[0] - net.real[0], net.real[net.population[p, P_THRESHOLD]]
     if threshold == np.inf:  # nobody fires, whatever the level
         threshold = threshold - threshold
-    size = (
-        net.node.shape[0] if p + 1 == net.population.shape[0] else net.population[p + 1, P_START]
-    ) - start
-    hits = 0
+    size, hits = fast.part[p, W_SIZE], 0
     for lo in range(0, size, LANES):
         hi = min(size, lo + LANES)
         n = hi - lo

@@ -106,10 +106,11 @@ class ThreadedSession(SteppedSession):
         neurons = sum(bounds(p.size, 0)[1] for p in lowered.populations)
         self._meet, self._given_up = meeting(neurons, _most_at_once(lowered)), Event()
         shared = self._meet, self._given_up
-        self.halves = [_Half(half_of(lowered, k), options, way, k, shared) for k in (0, 1)]
+        self._pool = ThreadPoolExecutor(1, "spikecore")
+        second = self._pool.submit(_half, lowered, options, way, 1, shared)
+        self.halves = [_half(lowered, options, way, 0, shared), second.result()]
         self._cells = [_cells_of(lowered, half.lowered) for half in self.halves]
         self._mine = [[in_half(p.neurons, k, lowered) for p in lowered.probes] for k in (0, 1)]
-        self._pool = ThreadPoolExecutor(1, "spikecore")
         lowered.let_go()
 
     def advance(self, to_tick: int, on_progress: OnProgress | None = None) -> Status:
@@ -219,34 +220,39 @@ class ThreadedSession(SteppedSession):
         restart(self._meet)
         if "flight_cell" not in state:  # of another way: refused there
             self.halves[0]._load(state)
-        sizes = [p.size for p in self.lowered.populations]
-        left = state["flight_events"].copy()
-        for k in (1, 0):
-            own, place = dict(state), _places(self._cells[k], state["flight_cell"])
-            for i, size in enumerate(sizes):
-                lo, hi = bounds(size, k)
-                for name in (f"x_{i}", f"last_{i}", f"until_{i}"):
-                    own[name] = state[name][lo:hi]
-            mine = place >= 0
-            own["flight_cell"] = place[mine]
-            for name in ("flight_ahead", "flight_value"):
-                own[name] = state[name][mine]
-            # A sum may stand for many events: the first half counts those that are left over.
-            events = np.bincount(own["flight_ahead"], minlength=left.size) if k else left
-            left -= events
-            own["flight_events"] = events
-            own["register"] = register = state["register"].copy()
-            if k:
-                register[list(COUNTED)] = 0
-                register[R.SENT] = register[R.PENDING] = events.sum()
-                given = register
-            else:
-                for entry in (R.SENT, R.PENDING):
-                    register[entry] -= given[entry]
-            half = self.halves[k]
+        second = self._part(state, 1)
+        # A sum may stand for many events: the first half counts all that are left over.
+        slots = state["flight_events"].size
+        second["flight_events"] = np.bincount(second["flight_ahead"], minlength=slots)
+        first = self._part(state, 0)
+        first["flight_events"] = state["flight_events"] - second["flight_events"]
+        second["register"][list(COUNTED)] = 0
+        for entry in (R.SENT, R.PENDING):
+            second["register"][entry] = second["flight_events"].sum()
+            first["register"][entry] -= second["register"][entry]
+        for half, own in zip(self.halves, (first, second), strict=True):
             half._start()
             half._load(own)
             half._keep_counters()
+
+    def _part(self, state: Mapping[str, Array], k: int) -> dict[str, Array]:
+        """Return what of a state belongs to a half; the numbers of events are still of both."""
+        own, place = dict(state), _places(self._cells[k], state["flight_cell"])
+        for i, p in enumerate(self.lowered.populations):
+            lo, hi = bounds(p.size, k)
+            for name in (f"x_{i}", f"last_{i}", f"until_{i}"):
+                own[name] = state[name][lo:hi]
+        own["flight_cell"] = place[place >= 0]
+        for name in ("flight_ahead", "flight_value"):
+            own[name] = state[name][place >= 0]
+        own["register"] = state["register"].copy()
+        return own
+
+
+def _half(
+    lowered: Lowered, options: Options, way: Way, half: int, shared: tuple[Array, Event]
+) -> _Half:
+    return _Half(half_of(lowered, half), options, way, half, shared)
 
 
 def _most_at_once(lowered: Lowered) -> int:
