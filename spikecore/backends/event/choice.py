@@ -106,10 +106,10 @@ def choose_way(lowered: Lowered, options: Options) -> Way:
         If the options force a way that cannot run this network, or contradict each other.
     """
     dense = options.own.get("dense", "auto")
-    threads, why_threads = _threads(lowered, options)
-    way = replace(_delivery(lowered, options, threads), threads=threads, why_threads=why_threads)
-    if way.delivery == "calendar":
-        return replace(way, threads=1)
+    threads, why = _threads(lowered, options)
+    way = _delivery(lowered, options, threads)
+    if way.delivery != "calendar":
+        way = replace(way, threads=threads, why_threads=why)
     if way.delivery == "ring":
         return replace(way, dense=dense_projections(lowered, dense))
     if dense == "bitmaps":
