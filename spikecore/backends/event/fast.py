@@ -35,7 +35,7 @@ from spikecore.backends.event.kernels import (
     list_sources,
 )
 from spikecore.backends.event.learning import POTENTIATE, flush, learn_row
-from spikecore.backends.event.packed import WHEEL, Fast, M, Q, W
+from spikecore.backends.event.packed import WHEEL, Fast, M, W
 from spikecore.backends.event.replay import D, flush_dense, learn_dense, remember
 from spikecore.backends.event.small import look_small
 from spikecore.backends.event.sweep import read_swept, sweep_all
@@ -53,7 +53,7 @@ P_START = int(P.START)
 W_SWEPT, W_SMALL, W_ALIKE = int(W.SWEPT), int(W.SMALL_0), int(W.ALIKE)
 QUEUED, SLOT_MASK, ANY_WHEEL = int(M.QUEUED), int(M.SLOT_MASK), int(M.ANY_WHEEL)
 B_ROW = int(B.ROW_0)
-NEXT, D_DENSE = int(Q.NEXT), int(D.DENSE)
+D_DENSE = int(D.DENSE)
 SPIKES, MANY = 2, 3  # State.lists
 
 
@@ -62,7 +62,7 @@ def _idle(st: State, fast: Fast, t: int) -> bool:
     """Whether nothing arrives in tick ``t``, and nobody is called or swept."""
     slot = t & fast.meta[SLOT_MASK]
     if fast.meta[QUEUED]:
-        if fast.queue[slot, NEXT] != 0:
+        if fast.following[slot] != 0:
             return False
     elif fast.due[slot] != 0:
         return False
