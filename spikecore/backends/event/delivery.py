@@ -21,7 +21,8 @@ from numba.cpython.unsafe.numbers import trailing_zeros as _trailing_zeros
 from numba.extending import intrinsic
 
 from spikecore.backends.event.caching import inlined, inner
-from spikecore.backends.event.packed import BLOCK, Fast, M, Q, W
+from spikecore.backends.event.entries import ask_ahead, put_entry, read_cell, read_weight
+from spikecore.backends.event.packed import BLOCK, Fast, M, W
 from spikecore.backends.event.tables import C, Net, R, State
 
 __all__ = ["arrivals", "ask_for", "is_untouched", "prefetch", "room", "send_row", "settle_counts"]
@@ -32,7 +33,6 @@ C_ROW, C_DELAY, C_DELAY_STEP = int(C.ROW_0), int(C.DELAY_0), int(C.DELAY_STEP)
 CELL_BITS, SLOT_MASK, INDEX_MASK = int(M.CELL_BITS), int(M.SLOT_MASK), int(M.INDEX_MASK)
 QUEUED, ANY_WHEEL = int(M.QUEUED), int(M.ANY_WHEEL)
 W_SWEPT = int(W.SWEPT)
-HEAD, NEXT = int(Q.HEAD), int(Q.NEXT)
 FREE_HEAD, N_FREE, N_SPIKES = int(R.FREE_HEAD), int(R.N_FREE), int(R.N_SPIKES)
 SENT, DELIVERED, PENDING = int(R.SENT), int(R.DELIVERED), int(R.PENDING)
 TICK, PROJECTION, OWN, TIMES = 0, 1, 2, 3  # Fast.log
@@ -218,27 +218,51 @@ def _note(net: Net, st: State, fast: Fast, p: int, own: int, t: int, many: int) 
         _count(net, fast, p, lo, hi, now, many)
 
 
+@inner
+def _append(
+    entry: Any, following: Any, packed: Any, weight: Any, k: Any, end: Any, how: Any
+) -> Any:
+    """Append synapses from ``k`` on to the queues of their ticks.
+
+    Returns the first that needs a new block, or ``end``. A function of its own, without the
+    tuples of arrays, as the compiler then keeps all it needs in registers.
+    """
+    start, slots, shift, low, w_at, step, zero = how
+    while k < end:
+        own = np.uint64(packed[k])
+        slot = (start + (own >> shift)) & slots
+        place = following[slot]
+        if place & IN_BLOCK == 0:
+            break
+        ask_ahead(entry, place, zero)
+        put_entry(entry, place, own & low, weight[w_at + step * k] + zero)
+        following[slot] = place + ONE
+        k += ONE
+    return k
+
+
 @inlined
 def _to_queue(net: Net, st: State, fast: Fast, p: int, lo: int, hi: int, now: int) -> None:
     """Append the synapses ``lo .. hi - 1`` of projection ``p`` to the queues of their ticks."""
-    queue, packed, weight = fast.queue, fast.packed, st.weight
-    cells, weights = fast.entry_cell, fast.entry_weight
     slots, shift = np.uint64(fast.meta[SLOT_MASK]), np.uint64(fast.meta[CELL_BITS])
-    low = (ONE << shift) - ONE
-    start = np.uint64(now)
+    low, start = (ONE << shift) - ONE, np.uint64(now)
     first = np.uint64(net.projection[p, C_SYNAPSE])
     step = np.uint64(net.projection[p, C_WEIGHT_STEP])
-    w_at = np.uint64(net.projection[p, C_WEIGHT])
+    w_at = np.uint64(net.projection[p, C_WEIGHT]) - step * first
     zero = net.real[0] - net.real[0]
-    for k in range(np.uint64(lo), np.uint64(hi)):
-        own = np.uint64(packed[first + k])
+    following = fast.following
+    how = (start, slots, shift, low, w_at, step, zero)
+    k, end = first + np.uint64(lo), first + np.uint64(hi)
+    while True:
+        k = _append(fast.entry, following, fast.packed, st.weight, k, end, how)
+        if k >= end:
+            break
+        own = np.uint64(fast.packed[k])
         slot = (start + (own >> shift)) & slots
-        place = np.uint64(queue[slot, NEXT])
-        if place & IN_BLOCK == 0:
-            place = _next_block(st, fast, slot, place)
-        cells[place] = own & low
-        weights[place] = weight[w_at + step * k] + zero
-        queue[slot, NEXT] = place + ONE
+        place = _next_block(st, fast, slot, following[slot])
+        put_entry(fast.entry, place, own & low, st.weight[w_at + step * k] + zero)
+        following[slot] = place + ONE
+        k += ONE
 
 
 @inlined
@@ -249,7 +273,7 @@ def _next_block(st: State, fast: Fast, slot: Any, place: Any) -> Any:
     reg[FREE_HEAD] = fast.entry_next[block]
     reg[N_FREE] -= 1
     if place == 0:
-        fast.queue[slot, HEAD] = block
+        fast.head[slot] = block
     else:
         fast.entry_next[np.int64(place) // BLOCK - 1] = block
     return np.uint64(block * BLOCK)
@@ -262,7 +286,7 @@ def room(net: Net, st: State, fast: Fast, p: int, own: int, many: int) -> bool:
         return True
     row = net.projection[p, C_ROW] + own
     size = (net.row[row + 1] - net.row[row]) * many
-    needed = size // BLOCK + min(size, fast.queue.shape[0]) + 1
+    needed = size // BLOCK + min(size, fast.head.size) + 1
     return bool(st.register[N_FREE] >= needed)
 
 
@@ -299,27 +323,27 @@ def _drain(st: State, fast: Fast, slot: int) -> int:
     """Add what is queued for this tick to the cells; return the number of events."""
     reg = st.register
     ring, bits, words = fast.ring, fast.bits, fast.words
-    cells, weights = fast.entry_cell, fast.entry_weight
+    entry, like = fast.entry, ring[0]
+    long = entry.size // fast.entry_next.size  # 32-bit numbers of a block
     mark = fast.meta[ANY_WHEEL] != 0
-    block, end = fast.queue[slot, HEAD], fast.queue[slot, NEXT]
+    block, end = fast.head[slot], np.int64(fast.following[slot])
     last, count = (end - 1) // BLOCK, 0
     while True:
         following = fast.entry_next[block]
         if block != last:  # written long ago, and far from here: have it ready
-            for k in range(0, BLOCK, LINE):
-                prefetch(cells, np.uint64(following * BLOCK + k))
-                prefetch(weights, np.uint64(following * BLOCK + k))
+            for k in range(0, long, LINE):
+                prefetch(entry, np.uint64(following * long + k))
         begin = np.uint64(block * BLOCK)
         stop = np.uint64(end) if block == last else np.uint64(begin + np.uint64(BLOCK))
         if mark:
             for e in range(begin, stop):
-                cell = np.uint64(cells[e])
-                ring[cell] += weights[e]
+                cell = read_cell(entry, e, like)
+                ring[cell] += read_weight(entry, e, like)
                 bits[cell >> SIX] |= ONE << (cell & LOW)
                 words[cell >> TWELVE] |= ONE << ((cell >> SIX) & LOW)
         else:
             for e in range(begin, stop):
-                ring[np.uint64(cells[e])] += weights[e]
+                ring[read_cell(entry, e, like)] += read_weight(entry, e, like)
         count += int(stop - begin)
         fast.entry_next[block] = reg[FREE_HEAD] if reg[N_FREE] > 0 else -1
         reg[FREE_HEAD] = block
@@ -327,7 +351,7 @@ def _drain(st: State, fast: Fast, slot: int) -> int:
         if block == last:
             break
         block = following
-    fast.queue[slot, NEXT] = 0
+    fast.following[slot] = 0
     return count
 
 
@@ -337,7 +361,7 @@ def arrivals(st: State, fast: Fast, t: int) -> int:
     slot = t & fast.meta[SLOT_MASK]
     base, count = 0, 0
     if fast.meta[QUEUED]:
-        if fast.queue[slot, NEXT] != 0:
+        if fast.following[slot] != 0:
             count = _drain(st, fast, slot)
     else:
         base = slot << fast.meta[CELL_BITS]

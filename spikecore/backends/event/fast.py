@@ -37,7 +37,7 @@ from spikecore.backends.event.kernels import (
 )
 from spikecore.backends.event.learning import POTENTIATE, flush, learn_row
 from spikecore.backends.event.meeting import CAREFUL, join, met, tell, tell_pending, too_many
-from spikecore.backends.event.packed import WHEEL, Fast, M, Q, W
+from spikecore.backends.event.packed import WHEEL, Fast, M, W
 from spikecore.backends.event.replay import D, flush_dense, learn_dense, remember
 from spikecore.backends.event.small import look_small
 from spikecore.backends.event.sweep import read_swept, sweep_all
@@ -56,7 +56,7 @@ W_SWEPT, W_SMALL, W_ALIKE = int(W.SWEPT), int(W.SMALL_0), int(W.ALIKE)
 W_SIZE = int(W.SIZE)
 QUEUED, SLOT_MASK, HALF = int(M.QUEUED), int(M.SLOT_MASK), int(M.HALF)
 B_ROW = int(B.ROW_0)
-NEXT, D_DENSE = int(Q.NEXT), int(D.DENSE)
+D_DENSE = int(D.DENSE)
 SPIKES, MANY = 2, 3  # State.lists
 BEGIN, SENDING, MEETING, ENDING = 0, 1, 2, 3  # R.PHASE
 
@@ -68,7 +68,7 @@ def _idle(st: State, fast: Fast, t: int, sources: Any) -> bool:
         return False
     slot = t & fast.meta[SLOT_MASK]
     if fast.meta[QUEUED]:
-        if fast.queue[slot, NEXT] != 0:
+        if fast.following[slot] != 0:
             return False
     elif fast.due[slot] != 0:
         return False

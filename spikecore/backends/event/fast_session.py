@@ -12,11 +12,11 @@ from spikecore.backends.event import fast, kernels
 from spikecore.backends.event.choice import LAST_TICK, Way
 from spikecore.backends.event.dense import BITMAP
 from spikecore.backends.event.drawn import PROJECTION, drawn_inputs
+from spikecore.backends.event.entries import entry_words, read_entries
 from spikecore.backends.event.packed import (
     BLOCK,
     Fast,
     M,
-    Q,
     W,
     blank_of,
     build_fast,
@@ -288,9 +288,7 @@ class FastSession(EventSession):
 
     def _grow(self) -> None:
         free = (int(R.FREE_HEAD), int(R.N_FREE))
-        self.fast = grow_queues(
-            self.fast, self.state.register, free, self.fast.queue.shape[0] + 1024
-        )
+        self.fast = grow_queues(self.fast, self.state.register, free, self.fast.head.size + 1024)
 
     # -- checkpoints --------------------------------------------------------------------
 
@@ -310,8 +308,9 @@ class FastSession(EventSession):
             entries = [self._queue_entries(slot) for slot in range(mask + 1)]
             count = np.array([e.size for e in entries])
             found = np.concatenate(entries)
-            slot, cell = np.repeat(np.arange(mask + 1), count), f.entry_cell[found].astype(np.int64)
-            value, events = f.entry_weight[found], f.due + count
+            slot = np.repeat(np.arange(mask + 1), count)
+            cells, weights = read_entries(f.entry, self.dtype)
+            cell, value, events = cells[found].astype(np.int64), weights[found], f.due + count
         else:
             index = np.flatnonzero(~((f.ring == 0) & np.signbit(f.ring)))
             bits = int(f.meta[M.CELL_BITS])
@@ -326,7 +325,7 @@ class FastSession(EventSession):
         }
 
     def _queue_entries(self, slot: int) -> IndexArray:
-        head, following = self.fast.queue[slot]
+        head, following = self.fast.head[slot], int(self.fast.following[slot])
         if following == 0:
             return np.empty(0, np.int64)
         block, places = int(head), []
@@ -383,10 +382,11 @@ class FastSession(EventSession):
                 register[R.FREE_HEAD] = f.entry_next[block]
                 register[R.N_FREE] -= 1
                 if before < 0:
-                    f.queue[own, Q.HEAD] = block
+                    f.head[own] = block
                 else:
                     f.entry_next[before] = block
-                at = slice(block * BLOCK, block * BLOCK + some.size)
-                f.entry_cell[at], f.entry_weight[at] = cell[some], value[some]
-                f.queue[own, Q.NEXT] = at.stop
+                rows = f.entry.reshape(-1, entry_words(self.dtype))[block * BLOCK :][: some.size]
+                rows[:, 0] = cell[some]
+                rows[:, 1:] = value[some].view(np.uint32).reshape(some.size, -1)
+                f.following[own] = block * BLOCK + some.size
                 before = block

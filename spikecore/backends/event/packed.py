@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecore.backends.event.dense import aligned, bitmaps_of
+from spikecore.backends.event.entries import entry_words
 from spikecore.backends.event.horizons import horizon_bounds
 from spikecore.backends.event.lanes import WIDTH
 from spikecore.backends.event.meeting import alone
@@ -30,7 +31,6 @@ __all__ = [
     "LANES",
     "Fast",
     "M",
-    "Q",
     "W",
     "blank_of",
     "build_fast",
@@ -85,13 +85,6 @@ class W(IntEnum):
     ALIKE = 14  # 1: nearly all gaps are the same, 0: not; -1: no case for sweep_lif.py
 
 
-class Q(IntEnum):
-    """Columns of ``Fast.queue``."""
-
-    HEAD = 0
-    NEXT = 1  # where the next entry goes; 0 if the queue is empty
-
-
 class Fast(NamedTuple):
     """What the fast ways add to Net and State."""
 
@@ -109,10 +102,10 @@ class Fast(NamedTuple):
     due: Array  # synaptic events per slot (ring only)
     log: Array  # rows sent whose events are still to be counted (delivery.py)
     log_at: Array  # the first of them, and how many there are
-    queue: Array
-    entry_cell: Array
-    entry_weight: Array
-    entry_next: Array
+    head: Array  # per tick to come: the first block of its queue
+    following: Array  # per tick to come: where the next entry goes; 0 if the queue is empty
+    entry: Array  # of queues (entries.py)
+    entry_next: Array  # of each block: the next of its queue
     record: Array  # neurons looked at when woken: states, then (as integers) four ticks
     record_tick: Array  # the same memory
     link: Array  # (neurons, 2): next and previous in the wheel
@@ -307,9 +300,9 @@ def build_fast(
         due=np.zeros(1 << slot_bits, np.int64),
         log=np.zeros((4, 1 if queued else LOG), np.int64),
         log_at=np.zeros(2, np.int64),
-        queue=np.zeros(((1 << slot_bits) if queued else 1, len(Q)), np.int64),
-        entry_cell=np.zeros(BLOCK, np.uint32),
-        entry_weight=np.zeros(BLOCK, dtype),
+        head=np.zeros((1 << slot_bits) if queued else 1, np.int64),
+        following=np.zeros((1 << slot_bits) if queued else 1, np.uint64),
+        entry=np.zeros(BLOCK * entry_words(dtype), np.uint32),
         entry_next=np.full(1, -1, np.int64),
         record=record,
         record_tick=record.view(whole),
@@ -409,9 +402,8 @@ def grow_queues(fast: Fast, register: Array, free: tuple[int, int], wanted: int)
     links = np.append(np.arange(old + 1, old + more), rest).astype(np.int64)
     register[head] = old
     register[count] += more
-    space = more * BLOCK
+    space = np.zeros(more * BLOCK * entry_words(fast.ring.dtype), np.uint32)
     return fast._replace(
         entry_next=np.concatenate([fast.entry_next, links]),
-        entry_cell=np.concatenate([fast.entry_cell, np.zeros(space, np.uint32)]),
-        entry_weight=np.concatenate([fast.entry_weight, np.zeros(space, fast.ring.dtype)]),
+        entry=np.concatenate([fast.entry, space]),
     )
