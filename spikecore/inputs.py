@@ -280,27 +280,37 @@ class BoundInput:
         rate = np.broadcast_to(np.asarray(source.rate.value), (self.input.size,))
         chance = -np.expm1(-rate * self.dt * 1e-3)
         rng = stream(self.seed, f"input/{self.input.name}", block)
-        number = rng.binomial(BLOCK, chance)
-        neurons = np.repeat(np.arange(self.input.size), number)
-        ticks = _distinct_ticks(rng, number) + block * BLOCK
+        ticks, neurons = _distinct(rng, rng.binomial(BLOCK, chance))
+        ticks += block * BLOCK
         first = np.ceil(float(source.start.value) / self.dt - 1e-9)
         last = np.inf if source.stop is None else float(source.stop.value) / self.dt - 1e-9
         keep = (ticks >= first) & (ticks < last)
-        ticks, neurons = ticks[keep], neurons[keep]
-        order = np.lexsort((neurons, ticks))
-        return Spikes(ticks[order], neurons[order].astype(np.int64), self.dt)
+        return Spikes(ticks[keep], neurons[keep], self.dt)
 
 
-def _distinct_ticks(
+def _distinct(
     rng: np.random.Generator, number: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    """Draw, for each neuron, ``number`` different ticks of a block, all equally likely."""
-    chosen: list[npt.NDArray[np.int64]] = [
-        rng.choice(BLOCK, size=n, replace=False) for n in number if n > 0
-    ]
-    if not chosen:
-        return np.empty(0, np.int64)
-    return np.concatenate(chosen).astype(np.int64)
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Draw, for each neuron, ``number`` different ticks of a block, all equally likely.
+
+    Returns ticks and neurons, sorted. What is drawn a second time is drawn again. Where more than
+    half of the ticks are wanted, those in which the neuron is silent are drawn.
+    """
+    size = number.size
+    crowded = number > BLOCK // 2
+    left = np.repeat(np.arange(size), np.where(crowded, BLOCK - number, number))
+    found = np.empty(0, np.int64)
+    while left.size:
+        found = np.sort(np.concatenate([found, rng.integers(0, BLOCK, left.size) * size + left]))
+        again = found[1:] == found[:-1]
+        left = found[1:][again] % size
+        found = np.append(found[:1], found[1:][~again])
+    if crowded.any():
+        fires = np.zeros((BLOCK, size), np.bool_)
+        fires.reshape(-1)[found] = True
+        found = np.flatnonzero(fires != crowded)
+    ticks, neurons = np.divmod(found, size)
+    return ticks, neurons
 
 
 def check_size(size: object, place: str) -> int:
