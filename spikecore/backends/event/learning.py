@@ -31,6 +31,7 @@ L_N_PRE, L_POST, L_N_POST = int(L.N_PRE), int(L.POST_0), int(L.N_POST)
 L_HISTORY, L_HISTORY_0, L_MAX_LAG = int(L.HISTORY), int(L.HISTORY_0), int(L.MAX_LAG)
 L_PLUS_FACTOR, L_MINUS_FACTOR = int(L.PLUS_FACTOR), int(L.MINUS_FACTOR)
 POTENTIATE, IGNORE = 1, 2  # L.COINCIDENCE
+ONE = np.uint64(1)
 
 
 @inner
@@ -110,15 +111,14 @@ def _learn(net: Net, st: State, rule: int, i: int, synapse: int, until: int, t: 
     first = end
     while first > begin and st.history_tick[first - 1] + lag > st.pre[i, 1]:
         first -= 1
+    plus, minus = net.rule[rule, L_PLUS], net.rule[rule, L_MINUS]
+    multiplicative = net.rule[rule, L_MULTIPLICATIVE] != 0
+    window = net.real[plus : plus + net.rule[rule, L_PLUS_LAST] + 1]
     for e in range(first, end):
-        gap = min(st.history_tick[e] + lag - st.pre[i, 0], net.rule[rule, L_PLUS_LAST])
-        a_plus = _a_plus(net, st, rule, synapse, st.history_tick[e] + lag)
-        gain = a_plus * (st.pre_trace[i] * net.real[net.rule[rule, L_PLUS] + gap])
-        if net.rule[rule, L_MULTIPLICATIVE]:
-            gain = gain / high * (high - w)
-        w += gain
-        if not net.rule[rule, L_LATE]:
-            w = min(max(w, low), high)
+        due = st.history_tick[e] + lag
+        a_plus = _a_plus(net, st, rule, synapse, due)
+        how = a_plus, low, high, st.pre_trace[i], multiplicative, net.rule[rule, L_LATE] != 0
+        w = _raised(w, due - st.pre[i, 0], window, how)
     if t >= 0:
         if net.rule[rule, L_COINCIDENCE] == IGNORE:  # a post spike of this very tick
             while end > begin and st.history_tick[end - 1] + lag >= t:
@@ -126,13 +126,109 @@ def _learn(net: Net, st: State, rule: int, i: int, synapse: int, until: int, t: 
         y = net.real[0] - net.real[0]
         if end > begin:
             gap = min(t - (st.history_tick[end - 1] + lag), net.rule[rule, L_MINUS_LAST])
-            y = st.history_trace[end - 1] * net.real[net.rule[rule, L_MINUS] + gap]
-        loss = _a_minus(net, st, rule, synapse, t) * y
-        if net.rule[rule, L_MULTIPLICATIVE]:
-            loss = loss / high * (w - low)
-        w -= loss
-        w = min(max(w, low), high)
+            y = st.history_trace[end - 1] * net.real[minus + gap]
+        w = _lowered(w, y, (_a_minus(net, st, rule, synapse, t), low, high, multiplicative))
     st.weight[w_at] = w
+
+
+@inner
+def _raised(w: Any, gap: int, plus: Any, how: Any) -> Any:
+    """Return a weight after a post spike ``gap`` ticks behind the pre spike."""
+    a_plus, low, high, trace, multiplicative, late = how
+    gain = a_plus * (trace * plus[np.uint64(min(gap, plus.size - 1))])
+    if multiplicative:
+        gain = gain / high * (high - w)
+    w += gain
+    return w if late else min(max(w, low), high)
+
+
+@inner
+def _lowered(w: Any, y: Any, how: Any) -> Any:
+    """Return a weight after a pre spike, ``y`` being the trace of post spikes."""
+    a_minus, low, high, multiplicative = how
+    loss = a_minus * y
+    if multiplicative:
+        loss = loss / high * (w - low)
+    return min(max(w - loss, low), high)
+
+
+@inner
+def _learn_alike(
+    st: State, target: Any, delay: Any, window: Any, row: Any, where: Any, pre: Any, how: Any
+) -> None:
+    """Do what ``_learn`` does for all synapses of a row, if nothing modulates their learning.
+
+    A function of its own, without the tuple of all arrays of the network, and with what all
+    synapses share looked up once.
+    """
+    first, end_of_row, w_shift = row
+    post_0, begin_0, length, dendritic, lag_0, lag_step = where
+    before, known, until, t, ignore = pre
+    values, multiplicative, late, trace = how
+    a_plus, a_minus, low, high = values
+    raising = (a_plus, low, high, trace, multiplicative, late)
+    lowering = (a_minus, low, high, multiplicative)
+    weight, ticks, traces, counts = st.weight, st.history_tick, st.history_trace, st.post
+    (plus, minus), lag = window, np.int64(0)
+    for k in range(first, end_of_row):
+        begin = begin_0 + np.uint64(target[k]) * length
+        end = begin + np.uint64(counts[post_0 + np.uint64(target[k]), 1])
+        if dendritic:
+            lag = np.int64(delay[lag_0 + lag_step * k])
+        w = weight[k + w_shift]
+        while end > begin and ticks[end - ONE] + lag > until:
+            end -= ONE
+        e = end
+        while e > begin and ticks[e - ONE] + lag > known:
+            e -= ONE
+        while e < end:
+            w = _raised(w, ticks[e] + lag - before, plus, raising)
+            e += ONE
+        if t >= 0:
+            if ignore:  # a post spike of this very tick
+                while end > begin and ticks[end - ONE] + lag >= t:
+                    end -= ONE
+            y = a_minus - a_minus
+            if end > begin:
+                gap = min(t - (ticks[end - ONE] + lag), minus.size - 1)
+                y = traces[end - ONE] * minus[np.uint64(gap)]
+            w = _lowered(w, y, lowering)
+        weight[k + w_shift] = w
+
+
+@inner
+def _learn_all(net: Net, st: State, rule: int, i: int, row: int, until: int, t: int) -> None:
+    """Bring the synapses of row ``row`` up to date, all with the same amplitudes."""
+    proj = net.rule[rule, L_PROJECTION]
+    first, step = net.projection[proj, C_TARGETS], net.projection[proj, C_DELAY_STEP]
+    values = net.rule[rule, L_VALUES]
+    plus, minus = net.rule[rule, L_PLUS], net.rule[rule, L_MINUS]
+    own = (
+        np.uint64(first + net.row[row]),
+        np.uint64(first + net.row[row + 1]),
+        np.uint64(net.projection[proj, C_WEIGHT] - first),
+    )
+    where = (
+        np.uint64(net.rule[rule, L_POST]),
+        np.uint64(net.rule[rule, L_HISTORY_0]),
+        np.uint64(net.rule[rule, L_HISTORY]),
+        net.rule[rule, L_DENDRITIC] != 0,
+        np.uint64(net.projection[proj, C_DELAY] - step * first),
+        np.uint64(step),
+    )
+    window = (
+        net.real[plus : plus + net.rule[rule, L_PLUS_LAST] + 1],
+        net.real[minus : minus + net.rule[rule, L_MINUS_LAST] + 1],
+    )
+    ignore = net.rule[rule, L_COINCIDENCE] == IGNORE
+    how = (
+        (net.real[values], net.real[values + 1], net.real[values + 2], net.real[values + 3]),
+        net.rule[rule, L_MULTIPLICATIVE] != 0,
+        net.rule[rule, L_LATE] != 0,
+        st.pre_trace[i],
+    )
+    pre = (st.pre[i, 0], st.pre[i, 1], until, t, ignore)
+    _learn_alike(st, net.target, net.delay, window, own, where, pre, how)
 
 
 @inner
@@ -142,10 +238,14 @@ def learn_row(net: Net, st: State, rule: int, own: int, until: int, t: int) -> N
     row = net.projection[net.rule[rule, L_PROJECTION], C_ROW] + own
     first = net.projection[net.rule[rule, L_PROJECTION], C_TARGETS]
     silent = t < 0 and st.pre_trace[i] == 0  # a row that never fired has nothing to learn
-    for synapse in range(net.row[row], net.row[row] if silent else net.row[row + 1]):
-        post = net.rule[rule, L_POST] + np.int64(net.target[first + synapse])
-        if t >= 0 or st.post[post, 1] > 0:
-            _learn(net, st, rule, i, synapse, until, t)
+    if net.rule[rule, L_PLUS_FACTOR] < 0 and net.rule[rule, L_MINUS_FACTOR] < 0:
+        if not silent:
+            _learn_all(net, st, rule, i, row, until, t)
+    else:
+        for synapse in range(net.row[row], net.row[row] if silent else net.row[row + 1]):
+            post = net.rule[rule, L_POST] + np.int64(net.target[first + synapse])
+            if t >= 0 or st.post[post, 1] > 0:
+                _learn(net, st, rule, i, synapse, until, t)
     st.pre[i, 1] = max(st.pre[i, 1], until)
     if t >= 0:
         trace = net.real[0]
