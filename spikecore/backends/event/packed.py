@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from spikecore.backends.event.dense import aligned, bitmaps_of
+from spikecore.backends.event.dense import aligned, aligned_like, bitmaps_of
 from spikecore.backends.event.entries import entry_words
 from spikecore.backends.event.horizons import horizon_bounds
 from spikecore.backends.event.lanes import WIDTH
@@ -83,6 +83,8 @@ class W(IntEnum):
     SMALL_0 = 12  # in Fast.small, or -1
     SIZE = 13
     ALIKE = 14  # 1: nearly all gaps are the same, 0: not; -1: no case for sweep_lif.py
+    TICKS = 15  # of a record: where its ticks begin
+    ROWS_0 = 16  # in Fast.rows, or -1: no case for look_lif.py
 
 
 class Fast(NamedTuple):
@@ -106,10 +108,13 @@ class Fast(NamedTuple):
     following: Array  # per tick to come: where the next entry goes; 0 if the queue is empty
     entry: Array  # of queues (entries.py)
     entry_next: Array  # of each block: the next of its queue
-    record: Array  # neurons looked at when woken: states, then (as integers) four ticks
+    record: Array  # neurons looked at when woken: states, then (as integers) their ticks
     record_tick: Array  # the same memory
-    link: Array  # (neurons, 2): next and previous in the wheel
-    wheel: Array  # first neuron of each tick
+    rows: Array  # coefficients of what look_lif.py covers, those of a digit side by side
+    chosen: Array  # scratch: neurons of a population to be looked at in this tick
+    batch: Array  # scratch: states of a vector of them, and what has arrived
+    batch_tick: Array  # the same memory
+    link: Array  # (neurons + WHEEL, 2): next and previous in the wheel, then first and last
     hits: Array  # (3, words): neurons reached, neurons woken, words not 0
     swept: Array  # states of neurons that are swept
     clock: Array  # (2, neurons): tick of the state, last refractory tick
@@ -133,6 +138,9 @@ class Fast(NamedTuple):
     bitmap: Array
     meet: Array  # what two threads tell each other (meeting.py)
 
+
+BATCH = 6
+"""Vectors of numbers that are kept of a vector of neurons."""
 
 LOG = 2**17
 """Rows that are remembered rather than counted."""
@@ -187,6 +195,12 @@ def _used_entries(p: LoweredPopulation, ports: dict[int, int]) -> tuple[Array, A
     return live, entry
 
 
+def _numbers_and_ticks(name: str, size: int, dtype: np.dtype[Any]) -> dict[str, Array]:
+    """Return zeros, and the same memory for integers as wide."""
+    array = aligned_like(np.zeros(size, dtype))
+    return {name: array, f"{name}_tick": array.view(f"i{dtype.itemsize}")}
+
+
 def _is_lif(entry: Array, ports: dict[int, int]) -> bool:
     """Whether states but the last decay alone, each by itself; ``entry``: what is used."""
     alone = np.zeros_like(entry)
@@ -217,6 +231,7 @@ def build_fast(
         if lowered.projections[i].size
     }
     cell_bits, slot_bits = _bits(cells), _bits(lowered.max_delay + 1)
+    from spikecore.backends.event.batch_lif import record_layout, row_table
     from spikecore.backends.event.replay import dense_arrays
     from spikecore.backends.event.small import small_table
 
@@ -224,9 +239,10 @@ def build_fast(
     lists: list[Array] = []
     table: list[Array] = []
     small: list[Array] = []
+    rows: list[Array] = []
     margin = 64 * float(np.finfo(dtype).eps)
     part = np.zeros((len(lowered.populations), len(W)), np.int64)
-    n_small = n_list = n_table = n_clock = n_record = n_swept = 0
+    n_rows = n_small = n_list = n_table = n_clock = n_record = n_swept = 0
     for row, p, ports in zip(part, lowered.populations, layout, strict=True):
         s, stride = len(p.unit.states), -(-p.size // 64) * 64
         live, entry = _used_entries(p, ports)
@@ -236,8 +252,9 @@ def build_fast(
         digits = digits.reshape(digits.shape[0], -1).T if sweepable(p) else np.empty((0, 0))
         bound = horizon_bounds(p)
         rest = bound[:, -1, 0, s] < p.threshold
-        width = -(-(s + 4) // 4) * 4
         own_small = small_table(p, ports, margin)
+        like_lif = own_small is not None and _is_lif(entry, ports)
+        ticks, width = record_layout(s, like_lif)
         row[:] = (
             0,
             n_swept,
@@ -253,11 +270,13 @@ def build_fast(
             0,
             -1 if own_small is None else n_small,
             p.size,
-            1 if own_small is not None and _is_lif(entry, ports) else -1,
+            1 if like_lif else -1,
+            ticks,
+            n_rows if like_lif else -1,
         )
-        if own_small is not None:
-            small.append(own_small)
-            n_small += own_small.size
+        small.append(np.empty(0) if own_small is None else own_small)
+        rows.append(row_table(p) if like_lif else np.empty(0))
+        n_small, n_rows = n_small + small[-1].size, n_rows + rows[-1].size
         lists += [np.array(own_lists, np.int64), flags]
         table += [digits.ravel(), bound.ravel()]
         n_list += len(own_lists) + flags.size
@@ -266,7 +285,6 @@ def build_fast(
         n_record += p.size * width
         n_swept += s * stride
     slots = 1 if queued else 1 << slot_bits
-    record = np.zeros(n_record, dtype)
     listed = [i for i in order if i not in bitmaps]
     n_listed = sum(lowered.projections[i].size for i in listed)
     bits = bitmaps_of(lowered, order, bitmaps, first_cell, n_listed)
@@ -304,10 +322,11 @@ def build_fast(
         following=np.zeros((1 << slot_bits) if queued else 1, np.uint64),
         entry=np.zeros(BLOCK * entry_words(dtype), np.uint32),
         entry_next=np.full(1, -1, np.int64),
-        record=record,
-        record_tick=record.view(whole),
-        link=np.full((max(1, n_clock), 2), -1, np.int32),
-        wheel=np.full(WHEEL, -1, np.int32),
+        rows=aligned_like(np.concatenate([np.empty(0), *rows]).astype(dtype)),
+        chosen=np.zeros(n_clock + 4 * WIDTH, np.uint32),
+        **_numbers_and_ticks("record", n_record, dtype),
+        **_numbers_and_ticks("batch", BATCH * WIDTH, dtype),
+        link=np.repeat(np.arange(n_clock + WHEEL, dtype=np.int32), 2).reshape(-1, 2),
         hits=np.zeros((3, (n_clock >> 6) + 1), np.uint64),
         swept=np.zeros(n_swept, dtype),
         clock=clock,
@@ -328,7 +347,10 @@ def build_fast(
 
 
 CONSTANT = frozenset(
-    {"packed", "table", "small", "aims", "runs", "lists", "steps", "bit", "bit_row", "bitmap"}
+    {
+        *("packed", "table", "small", "rows", "aims", "runs", "lists", "steps"),
+        *("bit", "bit_row", "bitmap"),
+    }
 )
 """Fields of :class:`Fast` that kernels only read."""
 
@@ -351,7 +373,9 @@ def copied(fast: Fast) -> Fast:
     own = {
         name: array if name in SHARED else array.copy() for name, array in fast._asdict().items()
     }
-    own["record_tick"] = own["record"].view(fast.record_tick.dtype)  # the same memory
+    for name in ("record", "batch"):
+        own[name] = aligned_like(own[name])
+        own[f"{name}_tick"] = own[name].view(fast.record_tick.dtype)  # the same memory
     own["random"] = aligned(fast.random.size)
     own["counted"] = own["random"].view(np.uint8)
     return Fast(**own)

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from spikecore.backends.event.caching import inner
+from spikecore.backends.event.caching import inlined, inner
 from spikecore.backends.event.delivery import prefetch, trailing_zeros
 from spikecore.backends.event.horizons import FAR, HORIZONS
 from spikecore.backends.event.packed import WHEEL, Fast, M, W
 from spikecore.backends.event.states import carry, finite
 from spikecore.backends.event.tables import Net, P, R, State
 
-__all__ = ["call", "gather", "look_all", "read", "settle", "wait"]
+__all__ = ["call", "gather", "look_all", "nobody", "put", "read", "settle", "wait"]
 
 P_START, P_STATES, P_KINDS = int(P.START), int(P.N_STATES), int(P.KINDS)
 P_SIZE, P_BITS = int(P.TABLE_SIZE), int(P.BITS)
@@ -29,11 +29,11 @@ P_GAIN, P_GAIN_HELD = int(P.GAIN_0), int(P.GAIN_HELD_0)
 P_MASK, P_REFRACTORY = int(P.MASK_0), int(P.REFRACTORY_0)
 W_CLOCK, W_RECORD, W_WIDTH = int(W.CLOCK_0), int(W.RECORD_0), int(W.WIDTH)
 W_PORTS, W_BOUND, W_REST = int(W.PORTS_0), int(W.BOUND_0), int(W.MAY_REST)
-W_STRIDE, W_HITS = int(W.STRIDE), int(W.HITS)
+W_STRIDE, W_HITS, W_TICKS, W_ROWS = int(W.STRIDE), int(W.HITS), int(W.TICKS), int(W.ROWS_0)
 QUEUED = int(M.QUEUED)
 UPDATES, N_SPIKES, BAD = int(R.UPDATES), int(R.N_SPIKES), int(R.BAD)
 SPIKES, MANY = 2, 3  # State.lists
-AT, UNTIL, WAKE, CALL = 0, 1, 2, 3  # of a record, after the states
+AT, UNTIL, CALL, WAKE = 0, 1, 2, 3  # of a record, after the states; the last unless like LIF
 REACHED, WOKEN, WORDS = 0, 1, 2  # Fast.hits
 N_HORIZONS = len(HORIZONS)
 NEAR = 100_000
@@ -41,26 +41,21 @@ NEAR = 100_000
 ONE, SIX, LOW, NOTHING = np.uint64(1), np.uint64(6), np.uint64(63), np.uint64(0)
 
 
-@inner
-def _take_out(fast: Fast, n: int, tick: int) -> None:
-    """Take ``n`` out of the wheel, where it waits for ``tick``."""
-    after, before = fast.link[n, 0], fast.link[n, 1]
-    if before < 0:
-        fast.wheel[tick & (WHEEL - 1)] = after
-    else:
-        fast.link[before, 0] = after
-    if after >= 0:
-        fast.link[after, 1] = before
+@inlined
+def put(fast: Fast, neuron: int, tick: int) -> None:
+    """Let a neuron wait in the wheel for ``tick``, and no longer for another.
 
-
-@inner
-def _put_in(fast: Fast, n: int, tick: int) -> None:
-    slot = tick & (WHEEL - 1)
-    first = fast.wheel[slot]
-    fast.link[n, 0], fast.link[n, 1] = first, -1
-    if first >= 0:
-        fast.link[first, 1] = n
-    fast.wheel[slot] = n
+    Each tick has an entry of its own in the list, and who waits for none is alone in a
+    list: so there is nothing to ask.
+    """
+    link, n = fast.link, np.uint64(neuron)
+    first, second = np.uint64(0), np.uint64(1)
+    after, before = np.uint64(link[n, first]), np.uint64(link[n, second])
+    link[before, first], link[after, second] = after, before
+    slot = np.uint64(link.shape[0] - WHEEL + (tick & (WHEEL - 1)))
+    after = np.uint64(link[slot, first])
+    link[n, first], link[n, second] = after, slot
+    link[after, second] = link[slot, first] = n
 
 
 @inner
@@ -101,10 +96,12 @@ def _silence(net: Net, fast: Fast, p: int, own: int, x: Any, threshold: Any) -> 
 def wait(net: Net, fast: Fast, p: int, own: int, x: Any, t: int) -> None:
     """Let a neuron, in state ``x`` in tick ``t``, wait for its next call."""
     threshold = net.real[net.population[p, P_THRESHOLD] + net.population[p, P_KINDS] * own]
-    at = fast.part[p, W_RECORD] + own * fast.part[p, W_WIDTH] + net.population[p, P_STATES]
+    at = fast.part[p, W_RECORD] + own * fast.part[p, W_WIDTH] + fast.part[p, W_TICKS]
     record = fast.record_tick
+    late = fast.part[p, W_ROWS] < 0
     if threshold == np.inf:
-        record[at + WAKE] = t + FAR
+        if late:
+            record[at + WAKE] = t + FAR
         return
     from_tick = t
     held = record[at + UNTIL] - t
@@ -120,35 +117,38 @@ def wait(net: Net, fast: Fast, p: int, own: int, x: Any, t: int) -> None:
         )
         from_tick = int(record[at + UNTIL])
     wake = from_tick + _silence(net, fast, p, own, x, threshold) + 1
-    record[at + WAKE] = wake
+    if late:
+        record[at + WAKE] = wake
     due = int(record[at + CALL])
     if wake < t + FAR and (due < 0 or wake < due):
-        n = fast.part[p, W_CLOCK] + own
-        if due >= 0:
-            _take_out(fast, n, due)
         due = min(wake, t + WHEEL - 1)
         record[at + CALL] = due
-        _put_in(fast, n, due)
+        put(fast, fast.part[p, W_CLOCK] + own, due)
+
+
+@inlined
+def nobody(fast: Fast, t: int) -> bool:
+    """Whether nobody waits for tick ``t``."""
+    slot = fast.link.shape[0] - WHEEL + (t & (WHEEL - 1))
+    return bool(fast.link[slot, 0] == slot)
 
 
 @inner
 def call(net: Net, fast: Fast, t: int) -> None:
     """Wake the neurons whose time has come; the others go on waiting."""
-    slot = t & (WHEEL - 1)
-    n = np.int64(fast.wheel[slot])
-    fast.wheel[slot] = -1
+    slot = fast.link.shape[0] - WHEEL + (t & (WHEEL - 1))
+    n = np.int64(fast.link[slot, 0])
+    fast.link[slot, 0] = fast.link[slot, 1] = slot
     p = 0
-    while n >= 0:
+    while n != slot:
         following = np.int64(fast.link[n, 0])
+        fast.link[n, 0] = fast.link[n, 1] = n
         while not (fast.part[p, W_CLOCK] <= n < fast.part[p, W_CLOCK] + fast.part[p, W_STRIDE]):
             p = p + 1 if p + 1 < fast.part.shape[0] else 0
-        at = (
-            fast.part[p, W_RECORD]
-            + (n - fast.part[p, W_CLOCK]) * fast.part[p, W_WIDTH]
-            + net.population[p, P_STATES]
-        )
-        wake = np.int64(fast.record_tick[at + WAKE])
+        own = n - fast.part[p, W_CLOCK]
+        at = fast.part[p, W_RECORD] + own * fast.part[p, W_WIDTH] + fast.part[p, W_TICKS]
         fast.record_tick[at + CALL] = -1
+        wake = t if fast.part[p, W_ROWS] >= 0 else np.int64(fast.record_tick[at + WAKE])
         if wake <= t:
             word = np.uint64(n) >> SIX
             fast.hits[WOKEN, word] |= ONE << (np.uint64(n) & LOW)
@@ -156,7 +156,7 @@ def call(net: Net, fast: Fast, t: int) -> None:
         elif wake < t + FAR // 2:
             due = min(wake, t + WHEEL - 1)
             fast.record_tick[at + CALL] = due
-            _put_in(fast, n, due)
+            put(fast, n, due)
         n = following
 
 
@@ -167,8 +167,8 @@ def read(net: Net, fast: Fast, p: int, own: int, t: int, x: Any) -> bool:
     at = fast.part[p, W_RECORD] + own * fast.part[p, W_WIDTH]
     for i in range(s):
         x[i] = fast.record[at + i]
-    last = int(fast.record_tick[at + s + AT])
-    until = int(fast.record_tick[at + s + UNTIL])
+    tick = at + fast.part[p, W_TICKS]
+    last, until = int(fast.record_tick[tick + AT]), int(fast.record_tick[tick + UNTIL])
     base = net.population[p, P_KINDS] * own * net.population[p, P_SIZE]
     bits = net.population[p, P_BITS]
     held = min(t, until) - last
@@ -215,10 +215,10 @@ def settle(net: Net, st: State, fast: Fast, p: int, own: int, t: int, base: int,
                 else:
                     x[i] += net.real[net.population[p, P_JUMP] + kind * s + i]
             until = t + net.whole[net.population[p, P_REFRACTORY] + kind]
-            fast.record_tick[at + s + UNTIL] = until
+            fast.record_tick[at + fast.part[p, W_TICKS] + UNTIL] = until
         for i in range(s):
             fast.record[at + i] = x[i]
-        fast.record_tick[at + s + AT] = t
+        fast.record_tick[at + fast.part[p, W_TICKS] + AT] = t
     wait(net, fast, p, own, x, t)
     return 1 if fires else 0
 
