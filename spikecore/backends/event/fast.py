@@ -36,7 +36,8 @@ from spikecore.backends.event.kernels import (
     list_sources,
 )
 from spikecore.backends.event.learning import POTENTIATE, flush, learn_row
-from spikecore.backends.event.look_lif import list_reached, look_lif
+from spikecore.backends.event.listing import list_reached
+from spikecore.backends.event.look_lif import look_lif
 from spikecore.backends.event.meeting import CAREFUL, join, met, tell, tell_pending, too_many
 from spikecore.backends.event.packed import Fast, M, W
 from spikecore.backends.event.replay import D, flush_dense, learn_dense, remember
@@ -44,7 +45,7 @@ from spikecore.backends.event.small import look_small
 from spikecore.backends.event.sweep import read_swept, sweep_all
 from spikecore.backends.event.sweep_lif import sweep_lif
 from spikecore.backends.event.tables import C, L, Net, P, R, State
-from spikecore.backends.event.wheel import call, gather, look_all, nobody, read, wait
+from spikecore.backends.event.wheel import call, look_all, nobody, read, wait
 
 __all__ = ["run"]
 
@@ -95,14 +96,14 @@ def _neurons(net: Net, st: State, fast: Fast, t: int, sources: Any, out: Any) ->
                 count = sweep_lif(net, st, fast, p, t, base, count)
             else:
                 count = sweep_all(net, st, fast, p, t, base, count)
-        elif fast.part[p, W_SMALL] >= 0:
+        else:
             listed = list_reached(st, fast, p, base)
             if fast.part[p, W_ROWS] >= 0:
                 listed = look_lif(net, st, fast, p, t, base, listed)
-            count = look_small(net, st, fast, p, t, base, count, listed)
-        else:
-            gather(fast, p, base)
-            count = look_all(net, st, fast, p, t, base, count)
+            if fast.part[p, W_SMALL] >= 0:
+                count = look_small(net, st, fast, p, t, base, count, listed)
+            else:
+                count = look_all(net, st, fast, p, t, base, count, listed)
         if count < 0:
             return -1
     reg[N_SPIKES], reg[SPIKE], reg[PROJECTION] = count, 0, 0

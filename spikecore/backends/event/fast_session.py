@@ -236,7 +236,7 @@ class FastSession(EventSession):
         f = self.fast
         f.meta[M.ANY_WHEEL] = int((f.part[:, W.SWEPT] == 0).any())
         f.link[:] = np.arange(f.link.shape[0], dtype=f.link.dtype)[:, None]
-        f.hits[:], f.words[:], f.bits[:] = 0, 0, 0
+        f.hits[:], f.bits[:], f.listed[:] = 0, 0, f.part[:, W.CHOSEN_0]
         if not self.queued:
             reached = ~((f.ring == 0) & np.signbit(f.ring))
             f.bits[:] = np.packbits(reached, bitorder="little").view(np.uint64)

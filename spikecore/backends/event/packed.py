@@ -85,6 +85,7 @@ class W(IntEnum):
     ALIKE = 14  # 1: nearly all gaps are the same, 0: not; -1: no case for sweep_lif.py
     TICKS = 15  # of a record: where its ticks begin
     ROWS_0 = 16  # in Fast.rows, or -1: no case for look_lif.py
+    CHOSEN_0 = 17  # in Fast.chosen
 
 
 class Fast(NamedTuple):
@@ -100,7 +101,8 @@ class Fast(NamedTuple):
     runs: Array  # per projection: 1 if the cells of each row lie side by side, in order
     ring: Array
     bits: Array  # cells of the ring that something has reached
-    words: Array  # words of bits that are not 0 (queues only)
+    listed: Array  # per population: where the next goes in chosen (queues only)
+    whose: Array  # per 64 cells: population, and the cell of its first neuron (queues only)
     due: Array  # synaptic events per slot (ring only)
     log: Array  # rows sent whose events are still to be counted (delivery.py)
     log_at: Array  # the first of them, and how many there are
@@ -111,11 +113,11 @@ class Fast(NamedTuple):
     record: Array  # neurons looked at when woken: states, then (as integers) their ticks
     record_tick: Array  # the same memory
     rows: Array  # coefficients of what look_lif.py covers, those of a digit side by side
-    chosen: Array  # scratch: neurons of a population to be looked at in this tick
+    chosen: Array  # neurons to be looked at in this tick
     batch: Array  # scratch: states of a vector of them, and what has arrived
     batch_tick: Array  # the same memory
     link: Array  # (neurons + WHEEL, 2): next and previous in the wheel, then first and last
-    hits: Array  # (3, words): neurons reached, neurons woken, words not 0
+    hits: Array  # (2, words): neurons woken, words not 0
     swept: Array  # states of neurons that are swept
     clock: Array  # (2, neurons): tick of the state, last refractory tick
     lane: Array  # scratch of a sweep: states, level, arrivals
@@ -170,6 +172,14 @@ def cell_layout(lowered: Lowered) -> tuple[list[dict[int, int]], int]:
             cells += -(-p.size // 64) * 64
         layout.append(own)
     return layout, max(cells, 64)
+
+
+def _whose(layout: list[dict[int, int]], lowered: Lowered, cells: int) -> Array:
+    out = np.zeros((-(-cells // 64), 2), np.uint32)
+    for i, (p, ports) in enumerate(zip(lowered.populations, layout, strict=True)):
+        for cell in ports.values():
+            out[cell // 64 : -(-(cell + p.size) // 64)] = i, cell
+    return out
 
 
 def _used_entries(p: LoweredPopulation, ports: dict[int, int]) -> tuple[Array, Array]:
@@ -242,7 +252,7 @@ def build_fast(
     rows: list[Array] = []
     margin = 64 * float(np.finfo(dtype).eps)
     part = np.zeros((len(lowered.populations), len(W)), np.int64)
-    n_rows = n_small = n_list = n_table = n_clock = n_record = n_swept = 0
+    n_chosen = n_rows = n_small = n_list = n_table = n_clock = n_record = n_swept = 0
     for row, p, ports in zip(part, lowered.populations, layout, strict=True):
         s, stride = len(p.unit.states), -(-p.size // 64) * 64
         live, entry = _used_entries(p, ports)
@@ -273,6 +283,7 @@ def build_fast(
             1 if like_lif else -1,
             ticks,
             n_rows if like_lif else -1,
+            n_chosen,
         )
         small.append(np.empty(0) if own_small is None else own_small)
         rows.append(row_table(p) if like_lif else np.empty(0))
@@ -282,6 +293,7 @@ def build_fast(
         n_list += len(own_lists) + flags.size
         n_table += digits.size + bound.size
         n_clock += stride
+        n_chosen += stride * (len(ports) + 1)  # in queues: once for each port, and called
         n_record += p.size * width
         n_swept += s * stride
     slots = 1 if queued else 1 << slot_bits
@@ -314,7 +326,8 @@ def build_fast(
         runs=_runs(lowered, order, bitmaps, packed),
         ring=np.full(slots << cell_bits, -0.0, dtype),
         bits=np.zeros(max(1, (slots << cell_bits) >> 6), np.uint64),
-        words=np.zeros(((1 << cell_bits) >> 12) + 1, np.uint64),
+        listed=part[:, W.CHOSEN_0].astype(np.uint64),
+        whose=_whose(layout, lowered, cells),
         due=np.zeros(1 << slot_bits, np.int64),
         log=np.zeros((4, 1 if queued else LOG), np.int64),
         log_at=np.zeros(2, np.int64),
@@ -323,11 +336,11 @@ def build_fast(
         entry=np.zeros(BLOCK * entry_words(dtype), np.uint32),
         entry_next=np.full(1, -1, np.int64),
         rows=aligned_like(np.concatenate([np.empty(0), *rows]).astype(dtype)),
-        chosen=np.zeros(n_clock + 4 * WIDTH, np.uint32),
+        chosen=np.zeros(n_chosen + 4 * WIDTH, np.uint32),
         **_numbers_and_ticks("record", n_record, dtype),
         **_numbers_and_ticks("batch", BATCH * WIDTH, dtype),
         link=np.repeat(np.arange(n_clock + WHEEL, dtype=np.int32), 2).reshape(-1, 2),
-        hits=np.zeros((3, (n_clock >> 6) + 1), np.uint64),
+        hits=np.zeros((2, (n_clock >> 6) + 1), np.uint64),
         swept=np.zeros(n_swept, dtype),
         clock=clock,
         lane=np.zeros((lowered.n_states + lowered.n_ports + 1, LANES), dtype),
@@ -348,7 +361,7 @@ def build_fast(
 
 CONSTANT = frozenset(
     {
-        *("packed", "table", "small", "rows", "aims", "runs", "lists", "steps"),
+        *("packed", "table", "small", "rows", "whose", "aims", "runs", "lists", "steps"),
         *("bit", "bit_row", "bitmap"),
     }
 )

@@ -31,7 +31,7 @@ P_START, P_MASK, P_REFRACTORY = int(P.START), int(P.MASK_0), int(P.REFRACTORY_0)
 P_STATES = int(P.N_STATES)
 W_CLOCK, W_RECORD, W_WIDTH = int(W.CLOCK_0), int(W.RECORD_0), int(W.WIDTH)
 W_PORTS, W_SMALL = int(W.PORTS_0), int(W.SMALL_0)
-W_TICKS, W_ROWS = int(W.TICKS), int(W.ROWS_0)
+W_TICKS, W_ROWS, W_CHOSEN = int(W.TICKS), int(W.ROWS_0), int(W.CHOSEN_0)
 BAD = int(R.BAD)
 SPIKES, MANY = 2, 3  # State.lists
 NOTHING = np.uint64(0)
@@ -148,7 +148,7 @@ def silence(table: Any, bounds: Any, x: Any, y: Any, z: Any, limit: Any, margin:
 def look_small(  # noqa: C901, PLR0912, PLR0915 - one loop with all its scalars in registers
     net: Net, st: State, fast: Fast, p: int, t: int, base: int, count: int, listed: int
 ) -> int:
-    """Bring the first ``listed`` of the chosen neurons to tick ``t``, as ``look_all``."""
+    """Bring the first ``listed`` of the chosen neurons of ``p`` to tick ``t``, as ``look_all``."""
     record, ticks, ring, table = fast.record, fast.record_tick, fast.ring, fast.small
     chosen, spikes = fast.chosen, st.lists
     start, s = net.population[p, P_START], np.uint64(net.population[p, P_STATES])
@@ -170,7 +170,8 @@ def look_small(  # noqa: C901, PLR0912, PLR0915 - one loop with all its scalars 
     refractory_ticks = net.whole[net.population[p, P_REFRACTORY]]
     one, two = np.uint64(1), np.uint64(2)
     bad = False
-    for i in range(np.uint64(listed)):
+    begin = np.uint64(fast.part[p, W_CHOSEN])
+    for i in range(begin, begin + np.uint64(listed)):
         own = np.uint64(chosen[i])
         at = record_0 + own * width
         tick = at + to_ticks

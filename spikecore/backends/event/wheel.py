@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from spikecore.backends.event.caching import inlined, inner
-from spikecore.backends.event.delivery import prefetch, trailing_zeros
+from spikecore.backends.event.delivery import is_untouched
 from spikecore.backends.event.horizons import FAR, HORIZONS
-from spikecore.backends.event.packed import WHEEL, Fast, M, W
+from spikecore.backends.event.packed import WHEEL, Fast, W
 from spikecore.backends.event.states import carry, finite
 from spikecore.backends.event.tables import Net, P, R, State
 
-__all__ = ["call", "gather", "look_all", "nobody", "put", "read", "settle", "wait"]
+__all__ = ["call", "look_all", "nobody", "put", "read", "settle", "wait"]
 
 P_START, P_STATES, P_KINDS = int(P.START), int(P.N_STATES), int(P.KINDS)
 P_SIZE, P_BITS = int(P.TABLE_SIZE), int(P.BITS)
@@ -29,16 +29,14 @@ P_GAIN, P_GAIN_HELD = int(P.GAIN_0), int(P.GAIN_HELD_0)
 P_MASK, P_REFRACTORY = int(P.MASK_0), int(P.REFRACTORY_0)
 W_CLOCK, W_RECORD, W_WIDTH = int(W.CLOCK_0), int(W.RECORD_0), int(W.WIDTH)
 W_PORTS, W_BOUND, W_REST = int(W.PORTS_0), int(W.BOUND_0), int(W.MAY_REST)
-W_STRIDE, W_HITS, W_TICKS, W_ROWS = int(W.STRIDE), int(W.HITS), int(W.TICKS), int(W.ROWS_0)
-QUEUED = int(M.QUEUED)
-UPDATES, N_SPIKES, BAD = int(R.UPDATES), int(R.N_SPIKES), int(R.BAD)
+W_STRIDE, W_TICKS, W_ROWS = int(W.STRIDE), int(W.TICKS), int(W.ROWS_0)
+W_CHOSEN = int(W.CHOSEN_0)
+BAD = int(R.BAD)
 SPIKES, MANY = 2, 3  # State.lists
 AT, UNTIL, CALL, WAKE = 0, 1, 2, 3  # of a record, after the states; the last unless like LIF
-REACHED, WOKEN, WORDS = 0, 1, 2  # Fast.hits
+WOKEN, WORDS = 0, 1  # Fast.hits
 N_HORIZONS = len(HORIZONS)
-NEAR = 100_000
-"""Numbers in records that stay in a cache of 1 MB."""
-ONE, SIX, LOW, NOTHING = np.uint64(1), np.uint64(6), np.uint64(63), np.uint64(0)
+ONE, SIX, LOW = np.uint64(1), np.uint64(6), np.uint64(63)
 
 
 @inlined
@@ -180,17 +178,19 @@ def read(net: Net, fast: Fast, p: int, own: int, t: int, x: Any) -> bool:
 
 
 @inner
-def settle(net: Net, st: State, fast: Fast, p: int, own: int, t: int, base: int, hit: bool) -> int:
+def settle(net: Net, st: State, fast: Fast, p: int, own: int, t: int, base: int) -> int:
     """Bring a neuron to tick ``t``. Return 1 if it fires, -1 if its state is not finite."""
     x = st.buffer
     s = net.population[p, P_STATES]
     kind = net.population[p, P_KINDS] * own
     refractory = read(net, fast, p, own, t, x)
-    sound = True
+    ports, hit, sound = fast.part[p, W_PORTS], False, True
+    for k in range(fast.lists[ports]):
+        cell = np.uint64(base + fast.lists[ports + 2 + 2 * k] + own)
+        hit = hit or not is_untouched(fast.ring[cell])
     if hit:
         gains = net.population[p, P_GAIN_HELD] if refractory else net.population[p, P_GAIN]
         gains += kind * net.population[p, P_PORTS] * s
-        ports = fast.part[p, W_PORTS]
         for k in range(fast.lists[ports]):
             cell = np.uint64(base + fast.lists[ports + 2 + 2 * k] + own)
             arrived = fast.ring[cell] + (net.real[0] - net.real[0])
@@ -224,78 +224,22 @@ def settle(net: Net, st: State, fast: Fast, p: int, own: int, t: int, base: int,
 
 
 @inner
-def gather(fast: Fast, p: int, base: int) -> None:
-    """Turn marked cells of all ports into marked neurons."""
-    ports, words = fast.part[p, W_PORTS], fast.part[p, W_STRIDE] >> 6
-    to = fast.part[p, W_CLOCK] >> 6
-    queued = fast.meta[QUEUED] != 0
-    record, width = np.uint64(fast.part[p, W_RECORD]), np.uint64(fast.part[p, W_WIDTH])
-    far = queued or fast.record.size > NEAR
-    for k in range(fast.lists[ports]):
-        cell = fast.lists[ports + 2 + 2 * k]
-        begin = np.uint64((base + cell) >> 6)
-        w, end = np.uint64(0), np.uint64(words)
-        while w < end:
-            if queued:  # skip words that nothing has reached, 64 at a time
-                at = begin + w
-                rest = fast.words[at >> SIX] >> (at & LOW)
-                if rest == NOTHING:
-                    w = ((at | LOW) + ONE) - begin
-                    continue
-                w += np.uint64(trailing_zeros(rest))
-                if w >= end:
-                    break
-                at = begin + w
-                fast.words[at >> SIX] &= ~(ONE << (at & LOW))
-            found = fast.bits[begin + w]
-            if found != NOTHING:
-                fast.bits[begin + w] = NOTHING
-                word = np.uint64(to) + w
-                fast.hits[REACHED, word] |= found
-                fast.hits[WORDS, word >> SIX] |= ONE << (word & LOW)
-                while far and found != NOTHING:  # all of them ahead of their use
-                    own = (w << SIX) + np.uint64(trailing_zeros(found))
-                    prefetch(fast.record, record + own * width)
-                    found &= found - ONE
-            w += ONE
-
-
-@inner
-def look_all(net: Net, st: State, fast: Fast, p: int, t: int, base: int, count: int) -> int:
-    """Bring all neurons of ``p`` that were reached or woken to tick ``t``.
+def look_all(
+    net: Net, st: State, fast: Fast, p: int, t: int, base: int, count: int, listed: int
+) -> int:
+    """Bring the first ``listed`` of the chosen neurons of ``p``, in order, to tick ``t``.
 
     Adds those that fire to the spikes of the tick, of which there are ``count``; returns
     how many there are now, or -1 if a state is not finite.
     """
-    first = np.uint64(fast.part[p, W_CLOCK] >> 6)
-    start, last = net.population[p, P_START], first + np.uint64(fast.part[p, W_STRIDE] >> 6)
-    w = first
-    looked, bad = 0, False
-    while w < last:
-        rest = fast.hits[WORDS, w >> SIX] >> (w & LOW)
-        if rest == NOTHING:
-            w = (w | LOW) + ONE
-            continue
-        w += np.uint64(trailing_zeros(rest))
-        if w >= last:
-            break
-        fast.hits[WORDS, w >> SIX] &= ~(ONE << (w & LOW))
-        reached = fast.hits[REACHED, w]
-        todo = reached | fast.hits[WOKEN, w]
-        fast.hits[REACHED, w] = fast.hits[WOKEN, w] = NOTHING
-        while todo != NOTHING:
-            bit = np.uint64(trailing_zeros(todo))
-            todo &= todo - ONE
-            own = np.int64(((w - first) << SIX) + bit)
-            looked += 1
-            outcome = settle(net, st, fast, p, own, t, base, (reached >> bit) & ONE != NOTHING)
-            if outcome > 0:
-                st.lists[SPIKES, count], st.lists[MANY, count] = start + own, 1
-                count += 1
-            elif outcome < 0 and not bad:
-                st.register[BAD] = start + own
-                bad = True
-        w += ONE
-    st.register[UPDATES] += looked
-    fast.part[p, W_HITS] += looked
+    start, first, bad = net.population[p, P_START], fast.part[p, W_CHOSEN], False
+    for i in range(first, first + listed):
+        own = np.int64(fast.chosen[i])
+        outcome = settle(net, st, fast, p, own, t, base)
+        if outcome > 0:
+            st.lists[SPIKES, count], st.lists[MANY, count] = start + own, 1
+            count += 1
+        elif outcome < 0 and not bad:
+            st.register[BAD] = start + own
+            bad = True
     return -1 if bad else count
