@@ -32,14 +32,15 @@ C_SOURCE, SPIKES = int(C.SOURCE), 2  # State.lists
 C_ROW, C_DELAY, C_DELAY_STEP = int(C.ROW_0), int(C.DELAY_0), int(C.DELAY_STEP)
 CELL_BITS, SLOT_MASK, INDEX_MASK = int(M.CELL_BITS), int(M.SLOT_MASK), int(M.INDEX_MASK)
 QUEUED, ANY_WHEEL = int(M.QUEUED), int(M.ANY_WHEEL)
-W_SWEPT = int(W.SWEPT)
+W_SWEPT, W_CHOSEN = int(W.SWEPT), int(W.CHOSEN_0)
 FREE_HEAD, N_FREE, N_SPIKES = int(R.FREE_HEAD), int(R.N_FREE), int(R.N_SPIKES)
 SENT, DELIVERED, PENDING = int(R.SENT), int(R.DELIVERED), int(R.PENDING)
 TICK, PROJECTION, OWN, TIMES = 0, 1, 2, 3  # Fast.log
 FIRST, LOGGED = 0, 1  # Fast.log_at
 LINE, MOST_LINES = 16, 8
 
-ONE, SIX, TWELVE, LOW = np.uint64(1), np.uint64(6), np.uint64(12), np.uint64(63)
+POPULATION, CELL_0 = np.uint64(0), np.uint64(1)  # Fast.whose
+ONE, SIX, LOW = np.uint64(1), np.uint64(6), np.uint64(63)
 IN_BLOCK = np.uint64(BLOCK - 1)
 
 
@@ -322,10 +323,12 @@ def send_row(net: Net, st: State, fast: Fast, p: int, own: int, t: int, many: in
 def _drain(st: State, fast: Fast, slot: int) -> int:
     """Add what is queued for this tick to the cells; return the number of events."""
     reg = st.register
-    ring, bits, words = fast.ring, fast.bits, fast.words
+    ring, listed, whose, chosen = fast.ring, fast.listed, fast.whose, fast.chosen
     entry, like = fast.entry, ring[0]
     long = entry.size // fast.entry_next.size  # 32-bit numbers of a block
     mark = fast.meta[ANY_WHEEL] != 0
+    for i in range(fast.part.shape[0]):
+        listed[i] = fast.part[i, W_CHOSEN]
     block, end = fast.head[slot], np.int64(fast.following[slot])
     last, count = (end - 1) // BLOCK, 0
     while True:
@@ -338,9 +341,13 @@ def _drain(st: State, fast: Fast, slot: int) -> int:
         if mark:
             for e in range(begin, stop):
                 cell = read_cell(entry, e, like)
-                ring[cell] += read_weight(entry, e, like)
-                bits[cell >> SIX] |= ONE << (cell & LOW)
-                words[cell >> TWELVE] |= ONE << ((cell >> SIX) & LOW)
+                before = ring[cell]
+                ring[cell] = before + read_weight(entry, e, like)
+                # List the neuron in any case; it stays if the cell is reached for the first time.
+                p = np.uint64(whose[cell >> SIX, POPULATION])
+                place = np.uint64(listed[p])
+                chosen[place] = cell - np.uint64(whose[cell >> SIX, CELL_0])
+                listed[p] = place + np.uint64(is_untouched(before))
         else:
             for e in range(begin, stop):
                 ring[read_cell(entry, e, like)] += read_weight(entry, e, like)

@@ -16,6 +16,7 @@ __all__ = [
     "ROWS_AT_A_TIME",
     "B",
     "aligned",
+    "aligned_like",
     "bitmaps_of",
     "dense_projections",
 ]
@@ -200,3 +201,10 @@ def aligned(words: int) -> Array:
     space = np.zeros(words + 8, np.uint64)
     skip = -space.ctypes.data % 64 // 8
     return space[skip : skip + words]
+
+
+def aligned_like(array: Array) -> Array:
+    """Return a flat array of the same numbers that begins where a line of the cache does."""
+    out = aligned(-(-array.nbytes // 8)).view(array.dtype)[: array.size]
+    out[:] = array
+    return out

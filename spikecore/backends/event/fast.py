@@ -36,14 +36,16 @@ from spikecore.backends.event.kernels import (
     list_sources,
 )
 from spikecore.backends.event.learning import POTENTIATE, flush, learn_row
+from spikecore.backends.event.listing import list_reached
+from spikecore.backends.event.look_lif import look_lif
 from spikecore.backends.event.meeting import CAREFUL, join, met, tell, tell_pending, too_many
-from spikecore.backends.event.packed import WHEEL, Fast, M, W
+from spikecore.backends.event.packed import Fast, M, W
 from spikecore.backends.event.replay import D, flush_dense, learn_dense, remember
 from spikecore.backends.event.small import look_small
 from spikecore.backends.event.sweep import read_swept, sweep_all
 from spikecore.backends.event.sweep_lif import sweep_lif
 from spikecore.backends.event.tables import C, L, Net, P, R, State
-from spikecore.backends.event.wheel import call, gather, look_all, read, wait
+from spikecore.backends.event.wheel import call, look_all, nobody, read, wait
 
 __all__ = ["run"]
 
@@ -52,7 +54,7 @@ SPIKE, PROJECTION, N_OUT, INPUT = int(R.SPIKE), int(R.PROJECTION), int(R.N_OUT),
 PENDING, FULL = int(R.PENDING), int(R.FULL)
 C_SOURCE, C_RULE, L_COINCIDENCE = int(C.SOURCE), int(C.RULE), int(L.COINCIDENCE)
 P_START = int(P.START)
-W_SWEPT, W_SMALL, W_ALIKE = int(W.SWEPT), int(W.SMALL_0), int(W.ALIKE)
+W_SWEPT, W_SMALL, W_ALIKE, W_ROWS = int(W.SWEPT), int(W.SMALL_0), int(W.ALIKE), int(W.ROWS_0)
 W_SIZE = int(W.SIZE)
 QUEUED, SLOT_MASK, HALF = int(M.QUEUED), int(M.SLOT_MASK), int(M.HALF)
 B_ROW = int(B.ROW_0)
@@ -72,7 +74,7 @@ def _idle(st: State, fast: Fast, t: int, sources: Any) -> bool:
             return False
     elif fast.due[slot] != 0:
         return False
-    return bool(fast.wheel[t & (WHEEL - 1)] < 0)
+    return bool(nobody(fast, t))
 
 
 @inlined
@@ -84,7 +86,7 @@ def _neurons(net: Net, st: State, fast: Fast, t: int, sources: Any, out: Any) ->
     reg = st.register
     first = count = list_sources(st, t, sources, out)
     base = arrivals(st, fast, t)
-    if fast.wheel[t & (WHEEL - 1)] >= 0:
+    if not nobody(fast, t):
         call(net, fast, t)
     for p in range(net.population.shape[0]):
         if fast.part[p, W_SIZE] == 0:  # half of one neuron
@@ -95,11 +97,13 @@ def _neurons(net: Net, st: State, fast: Fast, t: int, sources: Any, out: Any) ->
             else:
                 count = sweep_all(net, st, fast, p, t, base, count)
         else:
-            gather(fast, p, base)
+            listed = list_reached(st, fast, p, base)
+            if fast.part[p, W_ROWS] >= 0:
+                listed = look_lif(net, st, fast, p, t, base, listed)
             if fast.part[p, W_SMALL] >= 0:
-                count = look_small(net, st, fast, p, t, base, count)
+                count = look_small(net, st, fast, p, t, base, count, listed)
             else:
-                count = look_all(net, st, fast, p, t, base, count)
+                count = look_all(net, st, fast, p, t, base, count, listed)
         if count < 0:
             return -1
     reg[N_SPIKES], reg[SPIKE], reg[PROJECTION] = count, 0, 0

@@ -192,7 +192,7 @@ class FastSession(EventSession):
             own = slice(row[W.CLOCK_0], row[W.CLOCK_0] + size)
             return x.reshape(s, -1)[:, :size].T, self.fast.clock[0, own], self.fast.clock[1, own]
         values, ticks = self._records(i)
-        return values[:, :s], ticks[:, s], ticks[:, s + 1]
+        return values[:, :s], ticks[:, row[W.TICKS]], ticks[:, row[W.TICKS] + 1]
 
     def _set_population(self, i: int, x: Array, last: Array, until: Array) -> None:
         p, row = self.lowered.populations[i], self.fast.part[i]
@@ -206,7 +206,8 @@ class FastSession(EventSession):
         else:
             values, ticks = self._records(i)
             values[:, :s] = x
-            ticks[:, s], ticks[:, s + 1], ticks[:, s + 3] = last, until, -1
+            at = row[W.TICKS]
+            ticks[:, at], ticks[:, at + 1], ticks[:, at + 2] = last, until, -1
 
     def _choose(self, *, first: bool = False) -> None:
         """Decide for each population, from what it did since the last time."""
@@ -234,14 +235,14 @@ class FastSession(EventSession):
         """Rebuild what follows from the states: marks and wake-up calls."""
         f = self.fast
         f.meta[M.ANY_WHEEL] = int((f.part[:, W.SWEPT] == 0).any())
-        f.wheel[:], f.hits[:], f.words[:], f.bits[:] = -1, 0, 0, 0
+        f.link[:] = np.arange(f.link.shape[0], dtype=f.link.dtype)[:, None]
+        f.hits[:], f.bits[:], f.listed[:] = 0, 0, f.part[:, W.CHOSEN_0]
         if not self.queued:
             reached = ~((f.ring == 0) & np.signbit(f.ring))
             f.bits[:] = np.packbits(reached, bitorder="little").view(np.uint64)
         for i in range(len(self.lowered.populations)):
             if not f.part[i, W.SWEPT]:
-                s = len(self.lowered.populations[i].unit.states)
-                self._records(i)[1][:, s + 3] = -1
+                self._records(i)[1][:, f.part[i, W.TICKS] + 2] = -1
         self._fast_run(kernels.WAKE)
 
     def _fast_run(self, stop: int, *how: Any) -> int:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from spikecore.backends.lowering import LoweredPopulation
 
-__all__ = ["FAR", "FINE", "HORIZONS", "horizon_bounds"]
+__all__ = ["FAR", "FINE", "GRID", "HORIZONS", "STEPS", "horizon_bounds"]
 
 Array = npt.NDArray[Any]
 
@@ -24,6 +24,12 @@ FINE = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 512, 1024)
 
 FAR = 2**30
 """Ticks after which something happens that never happens by itself."""
+
+STEPS = 4
+"""Numbers of ticks between a power of two and the next, for :data:`GRID`."""
+
+GRID = (*(2**e * (STEPS + k) // STEPS for e in range(11) for k in range(STEPS)), 2**11)
+"""Numbers of ticks as far apart as floating-point numbers: their first bits say which it is."""
 
 CHUNK = 1024
 """Neurons with parameters of their own whose bounds are worked out at a time."""

@@ -69,6 +69,41 @@ class Vector:
         """Where both are equal (what is not a number equals nothing)."""
         return self._compare("==", other)
 
+    def lower(self, bits: int) -> Vector:
+        """Whole numbers without their lowest ``bits``: divided by a power of two, unsigned."""
+        return Vector(self.builder, self.builder.lshr(self.value, self._all(bits)))
+
+    def higher(self, bits: int) -> Vector:
+        """Whole numbers times a power of two."""
+        return Vector(self.builder, self.builder.shl(self.value, self._all(bits)))
+
+    def _all(self, number: int) -> Any:
+        return ir.Constant(self.value.type, [number] * WIDTH)
+
+    def as_bits(self) -> Vector:
+        """Return the bits of floats as whole numbers."""
+        return Vector(self.builder, self._whole()[0])
+
+    def as_kind(self, kind: Any) -> Vector:
+        """Take the bits of numbers for those of another kind, as wide."""
+        return Vector(self.builder, self.builder.bitcast(self.value, ir.VectorType(kind, WIDTH)))
+
+    def real(self, kind: Any) -> Vector:
+        """Turn whole numbers into floats."""
+        return Vector(self.builder, self.builder.sitofp(self.value, ir.VectorType(kind, WIDTH)))
+
+    def lanes(self) -> list[Any]:
+        """Return the numbers one by one."""
+        return [self.builder.extract_element(self.value, ir.IntType(32)(i)) for i in range(WIDTH)]
+
+    def some(self) -> Any:
+        """Whether any of the truth values holds."""
+        return self.builder.icmp_unsigned("!=", self.bits(), ir.IntType(WIDTH)(0))
+
+    def every(self) -> Any:
+        """Whether all of the truth values hold."""
+        return self.builder.icmp_unsigned("==", self.bits(), ir.IntType(WIDTH)(2**WIDTH - 1))
+
     def _whole(self) -> tuple[Any, int]:
         """Return the bits of floats as whole numbers, and how many each has."""
         width = 32 if isinstance(self.value.type.element, ir.FloatType) else 64
@@ -142,6 +177,34 @@ class Vectors:
         whole = vector.value.type.as_pointer()
         b.store(vector.value, b.bitcast(place, whole), align=_size(place.type.pointee))
 
+    def gather(self, places: list[Any]) -> Vector:
+        """Load one number from each of the given addresses."""
+        b = self.builder
+        found = ir.Constant(ir.VectorType(places[0].type.pointee, WIDTH), ir.Undefined)
+        for i, place in enumerate(places):
+            found = b.insert_element(found, b.load(place), ir.IntType(32)(i))
+        return Vector(b, found)
+
+    def quads(self, places: list[Any]) -> list[Vector]:
+        """Load four neighbours from each of the given addresses: the first of all, and so on."""
+        b, kind = self.builder, places[0].type.pointee
+        four = ir.VectorType(kind, 4).as_pointer()
+        rows = [b.load(b.bitcast(p, four), align=_size(kind)) for p in places]
+        # Rows j, j + 4, j + 8 and j + 12 side by side, then 4 x 4 blocks are transposed.
+        side = [
+            _joined(b, _joined(b, *rows[j::4][:2]), _joined(b, *rows[j::4][2:])) for j in range(4)
+        ]
+        return [Vector(b, value) for value in _transposed(b, side)]
+
+    def store_quads(self, places: list[Any], columns: list[Vector]) -> None:
+        """Store four neighbours at each of the given addresses."""
+        b, kind = self.builder, places[0].type.pointee
+        four = ir.VectorType(kind, 4).as_pointer()
+        side = _transposed(b, [column.value for column in columns])
+        for i, place in enumerate(places):
+            row = _shuffled(b, side[i % 4], side[i % 4], [i // 4 * 4 + k for k in range(4)])
+            b.store(row, b.bitcast(place, four), align=_size(kind))
+
     def look_up(self, data: Any, at: Any, index: Vector) -> Vector:
         """Look up an entry for each neuron in a table that begins at ``at``."""
         b, table = self.builder, self.builder.gep(data, [at])
@@ -154,6 +217,30 @@ class Vectors:
                 place = b.zext(place, INDEX)
             found = b.insert_element(found, b.load(b.gep(table, [place])), lane)
         return Vector(b, found)
+
+
+def _shuffled(b: Any, one: Any, two: Any, places: list[int]) -> Any:
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), len(places)), places)
+    return b.shuffle_vector(one, two, mask)
+
+
+def _joined(b: Any, one: Any, two: Any) -> Any:
+    return _shuffled(b, one, two, list(range(2 * one.type.count)))
+
+
+def _blocks(places: tuple[int, int, int, int]) -> list[int]:
+    """Repeat a choice of the entries of two blocks of four, 0 to 3 and 4 to 7, for all blocks."""
+    return [first + k // 4 * WIDTH + k % 4 for first in range(0, WIDTH, 4) for k in places]
+
+
+def _transposed(b: Any, side: list[Any]) -> list[Any]:
+    """Transpose the blocks of 4 x 4 numbers of four vectors."""
+    low, high = _blocks((0, 4, 1, 5)), _blocks((2, 6, 3, 7))
+    first, second = _blocks((0, 1, 4, 5)), _blocks((2, 3, 6, 7))
+    halves = [_shuffled(b, side[k], side[k + 1], which) for which in (low, high) for k in (0, 2)]
+    return [
+        _shuffled(b, halves[k], halves[k + 1], which) for k in (0, 2) for which in (first, second)
+    ]
 
 
 def _size(kind: Any) -> int:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from spikecore.backends.event.dense import aligned, bitmaps_of
+from spikecore.backends.event.dense import aligned, aligned_like, bitmaps_of
 from spikecore.backends.event.entries import entry_words
 from spikecore.backends.event.horizons import horizon_bounds
 from spikecore.backends.event.lanes import WIDTH
@@ -83,6 +83,9 @@ class W(IntEnum):
     SMALL_0 = 12  # in Fast.small, or -1
     SIZE = 13
     ALIKE = 14  # 1: nearly all gaps are the same, 0: not; -1: no case for sweep_lif.py
+    TICKS = 15  # of a record: where its ticks begin
+    ROWS_0 = 16  # in Fast.rows, or -1: no case for look_lif.py
+    CHOSEN_0 = 17  # in Fast.chosen
 
 
 class Fast(NamedTuple):
@@ -98,7 +101,8 @@ class Fast(NamedTuple):
     runs: Array  # per projection: 1 if the cells of each row lie side by side, in order
     ring: Array
     bits: Array  # cells of the ring that something has reached
-    words: Array  # words of bits that are not 0 (queues only)
+    listed: Array  # per population: where the next goes in chosen (queues only)
+    whose: Array  # per 64 cells: population, and the cell of its first neuron (queues only)
     due: Array  # synaptic events per slot (ring only)
     log: Array  # rows sent whose events are still to be counted (delivery.py)
     log_at: Array  # the first of them, and how many there are
@@ -106,11 +110,14 @@ class Fast(NamedTuple):
     following: Array  # per tick to come: where the next entry goes; 0 if the queue is empty
     entry: Array  # of queues (entries.py)
     entry_next: Array  # of each block: the next of its queue
-    record: Array  # neurons looked at when woken: states, then (as integers) four ticks
+    record: Array  # neurons looked at when woken: states, then (as integers) their ticks
     record_tick: Array  # the same memory
-    link: Array  # (neurons, 2): next and previous in the wheel
-    wheel: Array  # first neuron of each tick
-    hits: Array  # (3, words): neurons reached, neurons woken, words not 0
+    rows: Array  # coefficients of what look_lif.py covers, those of a digit side by side
+    chosen: Array  # neurons to be looked at in this tick
+    batch: Array  # scratch: states of a vector of them, and what has arrived
+    batch_tick: Array  # the same memory
+    link: Array  # (neurons + WHEEL, 2): next and previous in the wheel, then first and last
+    hits: Array  # (2, words): neurons woken, words not 0
     swept: Array  # states of neurons that are swept
     clock: Array  # (2, neurons): tick of the state, last refractory tick
     lane: Array  # scratch of a sweep: states, level, arrivals
@@ -133,6 +140,9 @@ class Fast(NamedTuple):
     bitmap: Array
     meet: Array  # what two threads tell each other (meeting.py)
 
+
+BATCH = 6
+"""Vectors of numbers that are kept of a vector of neurons."""
 
 LOG = 2**17
 """Rows that are remembered rather than counted."""
@@ -164,6 +174,14 @@ def cell_layout(lowered: Lowered) -> tuple[list[dict[int, int]], int]:
     return layout, max(cells, 64)
 
 
+def _whose(layout: list[dict[int, int]], lowered: Lowered, cells: int) -> Array:
+    out = np.zeros((-(-cells // 64), 2), np.uint32)
+    for i, (p, ports) in enumerate(zip(lowered.populations, layout, strict=True)):
+        for cell in ports.values():
+            out[cell // 64 : -(-(cell + p.size) // 64)] = i, cell
+    return out
+
+
 def _used_entries(p: LoweredPopulation, ports: dict[int, int]) -> tuple[Array, Array]:
     """Say which states can ever differ from 0, and which entries of a propagator matter.
 
@@ -185,6 +203,12 @@ def _used_entries(p: LoweredPopulation, ports: dict[int, int]) -> tuple[Array, A
         live |= (entry[:, :s] & live).any(axis=1)
     entry[:, :s] &= live
     return live, entry
+
+
+def _numbers_and_ticks(name: str, size: int, dtype: np.dtype[Any]) -> dict[str, Array]:
+    """Return zeros, and the same memory for integers as wide."""
+    array = aligned_like(np.zeros(size, dtype))
+    return {name: array, f"{name}_tick": array.view(f"i{dtype.itemsize}")}
 
 
 def _is_lif(entry: Array, ports: dict[int, int]) -> bool:
@@ -217,6 +241,7 @@ def build_fast(
         if lowered.projections[i].size
     }
     cell_bits, slot_bits = _bits(cells), _bits(lowered.max_delay + 1)
+    from spikecore.backends.event.batch_lif import record_layout, row_table
     from spikecore.backends.event.replay import dense_arrays
     from spikecore.backends.event.small import small_table
 
@@ -224,9 +249,10 @@ def build_fast(
     lists: list[Array] = []
     table: list[Array] = []
     small: list[Array] = []
+    rows: list[Array] = []
     margin = 64 * float(np.finfo(dtype).eps)
     part = np.zeros((len(lowered.populations), len(W)), np.int64)
-    n_small = n_list = n_table = n_clock = n_record = n_swept = 0
+    n_chosen = n_rows = n_small = n_list = n_table = n_clock = n_record = n_swept = 0
     for row, p, ports in zip(part, lowered.populations, layout, strict=True):
         s, stride = len(p.unit.states), -(-p.size // 64) * 64
         live, entry = _used_entries(p, ports)
@@ -236,8 +262,9 @@ def build_fast(
         digits = digits.reshape(digits.shape[0], -1).T if sweepable(p) else np.empty((0, 0))
         bound = horizon_bounds(p)
         rest = bound[:, -1, 0, s] < p.threshold
-        width = -(-(s + 4) // 4) * 4
         own_small = small_table(p, ports, margin)
+        like_lif = own_small is not None and _is_lif(entry, ports)
+        ticks, width = record_layout(s, like_lif)
         row[:] = (
             0,
             n_swept,
@@ -253,20 +280,23 @@ def build_fast(
             0,
             -1 if own_small is None else n_small,
             p.size,
-            1 if own_small is not None and _is_lif(entry, ports) else -1,
+            1 if like_lif else -1,
+            ticks,
+            n_rows if like_lif else -1,
+            n_chosen,
         )
-        if own_small is not None:
-            small.append(own_small)
-            n_small += own_small.size
+        small.append(np.empty(0) if own_small is None else own_small)
+        rows.append(row_table(p) if like_lif else np.empty(0))
+        n_small, n_rows = n_small + small[-1].size, n_rows + rows[-1].size
         lists += [np.array(own_lists, np.int64), flags]
         table += [digits.ravel(), bound.ravel()]
         n_list += len(own_lists) + flags.size
         n_table += digits.size + bound.size
         n_clock += stride
+        n_chosen += stride * (len(ports) + 1)  # in queues: once for each port, and called
         n_record += p.size * width
         n_swept += s * stride
     slots = 1 if queued else 1 << slot_bits
-    record = np.zeros(n_record, dtype)
     listed = [i for i in order if i not in bitmaps]
     n_listed = sum(lowered.projections[i].size for i in listed)
     bits = bitmaps_of(lowered, order, bitmaps, first_cell, n_listed)
@@ -296,7 +326,8 @@ def build_fast(
         runs=_runs(lowered, order, bitmaps, packed),
         ring=np.full(slots << cell_bits, -0.0, dtype),
         bits=np.zeros(max(1, (slots << cell_bits) >> 6), np.uint64),
-        words=np.zeros(((1 << cell_bits) >> 12) + 1, np.uint64),
+        listed=part[:, W.CHOSEN_0].astype(np.uint64),
+        whose=_whose(layout, lowered, cells),
         due=np.zeros(1 << slot_bits, np.int64),
         log=np.zeros((4, 1 if queued else LOG), np.int64),
         log_at=np.zeros(2, np.int64),
@@ -304,11 +335,12 @@ def build_fast(
         following=np.zeros((1 << slot_bits) if queued else 1, np.uint64),
         entry=np.zeros(BLOCK * entry_words(dtype), np.uint32),
         entry_next=np.full(1, -1, np.int64),
-        record=record,
-        record_tick=record.view(whole),
-        link=np.full((max(1, n_clock), 2), -1, np.int32),
-        wheel=np.full(WHEEL, -1, np.int32),
-        hits=np.zeros((3, (n_clock >> 6) + 1), np.uint64),
+        rows=aligned_like(np.concatenate([np.empty(0), *rows]).astype(dtype)),
+        chosen=np.zeros(n_chosen + 4 * WIDTH, np.uint32),
+        **_numbers_and_ticks("record", n_record, dtype),
+        **_numbers_and_ticks("batch", BATCH * WIDTH, dtype),
+        link=np.repeat(np.arange(n_clock + WHEEL, dtype=np.int32), 2).reshape(-1, 2),
+        hits=np.zeros((2, (n_clock >> 6) + 1), np.uint64),
         swept=np.zeros(n_swept, dtype),
         clock=clock,
         lane=np.zeros((lowered.n_states + lowered.n_ports + 1, LANES), dtype),
@@ -328,7 +360,10 @@ def build_fast(
 
 
 CONSTANT = frozenset(
-    {"packed", "table", "small", "aims", "runs", "lists", "steps", "bit", "bit_row", "bitmap"}
+    {
+        *("packed", "table", "small", "rows", "whose", "aims", "runs", "lists", "steps"),
+        *("bit", "bit_row", "bitmap"),
+    }
 )
 """Fields of :class:`Fast` that kernels only read."""
 
@@ -351,7 +386,9 @@ def copied(fast: Fast) -> Fast:
     own = {
         name: array if name in SHARED else array.copy() for name, array in fast._asdict().items()
     }
-    own["record_tick"] = own["record"].view(fast.record_tick.dtype)  # the same memory
+    for name in ("record", "batch"):
+        own[name] = aligned_like(own[name])
+        own[f"{name}_tick"] = own[name].view(fast.record_tick.dtype)  # the same memory
     own["random"] = aligned(fast.random.size)
     own["counted"] = own["random"].view(np.uint8)
     return Fast(**own)

@@ -17,25 +17,24 @@ from numba import types
 from numba.extending import intrinsic
 
 from spikecore.backends.event.caching import inner
-from spikecore.backends.event.delivery import trailing_zeros
+from spikecore.backends.event.delivery import is_untouched, trailing_zeros
 from spikecore.backends.event.horizons import FAR, FINE, horizon_bounds
 from spikecore.backends.event.lanes import INDEX, WIDTH, Vectors
 from spikecore.backends.event.packed import WHEEL, Fast, W, sweepable
 from spikecore.backends.event.tables import Net, P, R, State
-from spikecore.backends.event.wheel import _put_in, _take_out
+from spikecore.backends.event.wheel import AT, CALL, UNTIL, WAKE, put
 from spikecore.backends.lowering import LoweredPopulation
 
-__all__ = ["look_small", "small_table"]
+__all__ = ["look_small", "silence", "small_table"]
 
 P_START, P_MASK, P_REFRACTORY = int(P.START), int(P.MASK_0), int(P.REFRACTORY_0)
 P_STATES = int(P.N_STATES)
 W_CLOCK, W_RECORD, W_WIDTH = int(W.CLOCK_0), int(W.RECORD_0), int(W.WIDTH)
 W_PORTS, W_SMALL = int(W.PORTS_0), int(W.SMALL_0)
-W_STRIDE, W_HITS = int(W.STRIDE), int(W.HITS)
-UPDATES, BAD = int(R.UPDATES), int(R.BAD)
+W_TICKS, W_ROWS, W_CHOSEN = int(W.TICKS), int(W.ROWS_0), int(W.CHOSEN_0)
+BAD = int(R.BAD)
 SPIKES, MANY = 2, 3  # State.lists
-REACHED, WOKEN, WORDS = 0, 1, 2  # Fast.hits
-ONE, SIX, LOW, NOTHING = np.uint64(1), np.uint64(6), np.uint64(63), np.uint64(0)
+NOTHING = np.uint64(0)
 
 # Positions in the table.
 H, THRESHOLD, MARGIN, GAIN, RESET, JUMP, MASK = 0, 3, 4, 5, 17, 20, 23
@@ -139,23 +138,22 @@ _bounds: Any = _bounds_kept
 
 
 @inner
-def _schedule(fast: Fast, n: int, due: int, old: int) -> None:
-    if old >= 0:
-        _take_out(fast, n, old)
-    _put_in(fast, n, due)
+def silence(table: Any, bounds: Any, x: Any, y: Any, z: Any, limit: Any, margin: Any) -> int:
+    """Return for how many ticks a neuron certainly stays silent; ``bounds``: where they begin."""
+    fits = _bounds(table, bounds, x, y, z, limit, margin)
+    return int(SILENCE[np.uint64(trailing_zeros(~fits))])
 
 
 @inner
 def look_small(  # noqa: C901, PLR0912, PLR0915 - one loop with all its scalars in registers
-    net: Net, st: State, fast: Fast, p: int, t: int, base: int, count: int
+    net: Net, st: State, fast: Fast, p: int, t: int, base: int, count: int, listed: int
 ) -> int:
-    """Bring all neurons of ``p`` that were reached or woken to tick ``t``, as ``look_all``."""
+    """Bring the first ``listed`` of the chosen neurons of ``p`` to tick ``t``, as ``look_all``."""
     record, ticks, ring, table = fast.record, fast.record_tick, fast.ring, fast.small
-    hits, spikes = fast.hits, st.lists
+    chosen, spikes = fast.chosen, st.lists
     start, s = net.population[p, P_START], np.uint64(net.population[p, P_STATES])
-    first = np.uint64(fast.part[p, W_CLOCK] >> 6)
-    last = first + np.uint64(fast.part[p, W_STRIDE] >> 6)
     record_0, width = np.uint64(fast.part[p, W_RECORD]), np.uint64(fast.part[p, W_WIDTH])
+    to_ticks, late = np.uint64(fast.part[p, W_TICKS]), fast.part[p, W_ROWS] < 0
     clock = fast.part[p, W_CLOCK]
     ports = fast.part[p, W_PORTS]
     n_ports = fast.lists[ports]
@@ -171,101 +169,83 @@ def look_small(  # noqa: C901, PLR0912, PLR0915 - one loop with all its scalars 
     can_fire = threshold < np.inf
     refractory_ticks = net.whole[net.population[p, P_REFRACTORY]]
     one, two = np.uint64(1), np.uint64(2)
-    looked, bad = 0, False
-    w = first
-    while w < last:
-        left = hits[WORDS, w >> SIX] >> (w & LOW)
-        if left == NOTHING:
-            w = (w | LOW) + ONE
-            continue
-        w += np.uint64(trailing_zeros(left))
-        if w >= last:
-            break
-        hits[WORDS, w >> SIX] &= ~(ONE << (w & LOW))
-        reached = hits[REACHED, w]
-        todo = reached | hits[WOKEN, w]
-        hits[REACHED, w] = NOTHING
-        hits[WOKEN, w] = NOTHING
-        while todo != NOTHING:
-            bit = np.uint64(trailing_zeros(todo))
-            todo &= todo - ONE
-            own = ((w - first) << SIX) + bit
-            hit = (reached >> bit) & ONE != NOTHING
-            looked += 1
-            at = record_0 + own * width
-            tick = at + s
-            x = record[at]
-            y = record[at + one] if s > one else zero
-            z = record[at + two] if s > two else zero
-            then = int(ticks[tick])
-            until = int(ticks[tick + one])
-            refractory = t <= until
-            if until > then:
-                stop = min(t, until)
-                x, y, z = _carried(table, held, np.uint64(stop - then), x, y, z)
-                then = stop
-            x, y, z = _carried(table, free, np.uint64(t - then), x, y, z)
-            if hit:
-                gain = small + np.uint64(HELD_GAIN if refractory else GAIN)
-                arrived = ring[cell_a + own] + zero
-                ring[cell_a + own] = -zero
-                x += table[gain] * arrived
-                y += table[gain + one] * arrived
-                z += table[gain + two] * arrived
-                if n_ports > 1:
-                    arrived = ring[cell_b + own] + zero
-                    ring[cell_b + own] = -zero
-                    x += table[gain + np.uint64(3)] * arrived
-                    y += table[gain + np.uint64(4)] * arrived
-                    z += table[gain + np.uint64(5)] * arrived
-            level = zero + h0 * x + h1 * y + h2 * z
-            fires = (not refractory) and level >= threshold and can_fire
-            if hit or fires:
-                sum_ = x - x + (y - y) + (z - z)
-                if sum_ != zero:  # infinite, or not a number
-                    if not bad:
-                        st.register[BAD] = start + np.int64(own)
-                    bad = True
-                    continue
-                if fires:
-                    k = small + np.uint64(RESET)
-                    if table[k + np.uint64(6)] != zero:
-                        x = table[k]
-                    else:
-                        x += table[k + np.uint64(3)]
-                    if table[k + np.uint64(7)] != zero:
-                        y = table[k + one]
-                    else:
-                        y += table[k + np.uint64(4)]
-                    if table[k + np.uint64(8)] != zero:
-                        z = table[k + two]
-                    else:
-                        z += table[k + np.uint64(5)]
-                    until = t + refractory_ticks
-                    ticks[tick + one] = until
-                    spikes[SPIKES, count], spikes[MANY, count] = start + np.int64(own), 1
-                    count += 1
-                record[at] = x
-                if s > one:
-                    record[at + one] = y
-                if s > two:
-                    record[at + two] = z
-                ticks[tick] = t
-            if not can_fire:
+    bad = False
+    begin = np.uint64(fast.part[p, W_CHOSEN])
+    for i in range(begin, begin + np.uint64(listed)):
+        own = np.uint64(chosen[i])
+        at = record_0 + own * width
+        tick = at + to_ticks
+        x = record[at]
+        y = record[at + one] if s > one else zero
+        z = record[at + two] if s > two else zero
+        then = int(ticks[tick + np.uint64(AT)])
+        until = int(ticks[tick + np.uint64(UNTIL)])
+        refractory = t <= until
+        if until > then:
+            stop = min(t, until)
+            x, y, z = _carried(table, held, np.uint64(stop - then), x, y, z)
+            then = stop
+        x, y, z = _carried(table, free, np.uint64(t - then), x, y, z)
+        hit = n_ports > 0 and not is_untouched(ring[cell_a + own])
+        hit = hit or (n_ports > 1 and not is_untouched(ring[cell_b + own]))
+        if hit:
+            gain = small + np.uint64(HELD_GAIN if refractory else GAIN)
+            arrived = ring[cell_a + own] + zero
+            ring[cell_a + own] = -zero
+            x += table[gain] * arrived
+            y += table[gain + one] * arrived
+            z += table[gain + two] * arrived
+            if n_ports > 1:
+                arrived = ring[cell_b + own] + zero
+                ring[cell_b + own] = -zero
+                x += table[gain + np.uint64(3)] * arrived
+                y += table[gain + np.uint64(4)] * arrived
+                z += table[gain + np.uint64(5)] * arrived
+        level = zero + h0 * x + h1 * y + h2 * z
+        fires = (not refractory) and level >= threshold and can_fire
+        if hit or fires:
+            sum_ = x - x + (y - y) + (z - z)
+            if sum_ != zero:  # infinite, or not a number
+                if not bad:
+                    st.register[BAD] = start + np.int64(own)
+                bad = True
                 continue
-            since = t
-            if until > t:  # judged by the state in which it leaves its refractory period
-                x, y, z = _carried(table, held, np.uint64(until - t), x, y, z)
-                since = until
-            fits = _bounds(table, bounds, x, y, z, threshold, margin)
-            wake = since + 1 + SILENCE[np.uint64(trailing_zeros(~fits))]
-            ticks[tick + two] = wake
-            due = int(ticks[tick + np.uint64(3)])
-            if wake < t + FAR and (due < 0 or wake < due):
-                call = min(wake, t + WHEEL - 1)
-                _schedule(fast, clock + int(own), call, due)
-                ticks[tick + np.uint64(3)] = call
-        w += ONE
-    st.register[UPDATES] += looked
-    fast.part[p, W_HITS] += looked
+            if fires:
+                k = small + np.uint64(RESET)
+                if table[k + np.uint64(6)] != zero:
+                    x = table[k]
+                else:
+                    x += table[k + np.uint64(3)]
+                if table[k + np.uint64(7)] != zero:
+                    y = table[k + one]
+                else:
+                    y += table[k + np.uint64(4)]
+                if table[k + np.uint64(8)] != zero:
+                    z = table[k + two]
+                else:
+                    z += table[k + np.uint64(5)]
+                until = t + refractory_ticks
+                ticks[tick + np.uint64(UNTIL)] = until
+                spikes[SPIKES, count], spikes[MANY, count] = start + np.int64(own), 1
+                count += 1
+            record[at] = x
+            if s > one:
+                record[at + one] = y
+            if s > two:
+                record[at + two] = z
+            ticks[tick + np.uint64(AT)] = t
+        if not can_fire:
+            continue
+        since = t
+        if until > t:  # judged by the state in which it leaves its refractory period
+            x, y, z = _carried(table, held, np.uint64(until - t), x, y, z)
+            since = until
+        wake = since + 1 + silence(table, bounds, x, y, z, threshold, margin)
+        if late:
+            ticks[tick + np.uint64(WAKE)] = wake
+        due = int(ticks[tick + np.uint64(CALL)])
+        if wake < t + FAR and (due < 0 or wake < due):
+            due = min(wake, t + WHEEL - 1)
+            put(fast, clock + int(own), due)
+            ticks[tick + np.uint64(CALL)] = due
     return -1 if bad else count

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from spikecore.backends.event.caching import inner
-from spikecore.backends.event.delivery import prefetch, trailing_zeros
+from spikecore.backends.event.caching import inlined, inner
+from spikecore.backends.event.delivery import is_untouched
 from spikecore.backends.event.horizons import FAR, HORIZONS
-from spikecore.backends.event.packed import WHEEL, Fast, M, W
+from spikecore.backends.event.packed import WHEEL, Fast, W
 from spikecore.backends.event.states import carry, finite
 from spikecore.backends.event.tables import Net, P, R, State
 
-__all__ = ["call", "gather", "look_all", "read", "settle", "wait"]
+__all__ = ["call", "look_all", "nobody", "put", "read", "settle", "wait"]
 
 P_START, P_STATES, P_KINDS = int(P.START), int(P.N_STATES), int(P.KINDS)
 P_SIZE, P_BITS = int(P.TABLE_SIZE), int(P.BITS)
@@ -29,38 +29,31 @@ P_GAIN, P_GAIN_HELD = int(P.GAIN_0), int(P.GAIN_HELD_0)
 P_MASK, P_REFRACTORY = int(P.MASK_0), int(P.REFRACTORY_0)
 W_CLOCK, W_RECORD, W_WIDTH = int(W.CLOCK_0), int(W.RECORD_0), int(W.WIDTH)
 W_PORTS, W_BOUND, W_REST = int(W.PORTS_0), int(W.BOUND_0), int(W.MAY_REST)
-W_STRIDE, W_HITS = int(W.STRIDE), int(W.HITS)
-QUEUED = int(M.QUEUED)
-UPDATES, N_SPIKES, BAD = int(R.UPDATES), int(R.N_SPIKES), int(R.BAD)
+W_STRIDE, W_TICKS, W_ROWS = int(W.STRIDE), int(W.TICKS), int(W.ROWS_0)
+W_CHOSEN = int(W.CHOSEN_0)
+BAD = int(R.BAD)
 SPIKES, MANY = 2, 3  # State.lists
-AT, UNTIL, WAKE, CALL = 0, 1, 2, 3  # of a record, after the states
-REACHED, WOKEN, WORDS = 0, 1, 2  # Fast.hits
+AT, UNTIL, CALL, WAKE = 0, 1, 2, 3  # of a record, after the states; the last unless like LIF
+WOKEN, WORDS = 0, 1  # Fast.hits
 N_HORIZONS = len(HORIZONS)
-NEAR = 100_000
-"""Numbers in records that stay in a cache of 1 MB."""
-ONE, SIX, LOW, NOTHING = np.uint64(1), np.uint64(6), np.uint64(63), np.uint64(0)
+ONE, SIX, LOW = np.uint64(1), np.uint64(6), np.uint64(63)
 
 
-@inner
-def _take_out(fast: Fast, n: int, tick: int) -> None:
-    """Take ``n`` out of the wheel, where it waits for ``tick``."""
-    after, before = fast.link[n, 0], fast.link[n, 1]
-    if before < 0:
-        fast.wheel[tick & (WHEEL - 1)] = after
-    else:
-        fast.link[before, 0] = after
-    if after >= 0:
-        fast.link[after, 1] = before
+@inlined
+def put(fast: Fast, neuron: int, tick: int) -> None:
+    """Let a neuron wait in the wheel for ``tick``, and no longer for another.
 
-
-@inner
-def _put_in(fast: Fast, n: int, tick: int) -> None:
-    slot = tick & (WHEEL - 1)
-    first = fast.wheel[slot]
-    fast.link[n, 0], fast.link[n, 1] = first, -1
-    if first >= 0:
-        fast.link[first, 1] = n
-    fast.wheel[slot] = n
+    Each tick has an entry of its own in the list, and who waits for none is alone in a
+    list: so there is nothing to ask.
+    """
+    link, n = fast.link, np.uint64(neuron)
+    first, second = np.uint64(0), np.uint64(1)
+    after, before = np.uint64(link[n, first]), np.uint64(link[n, second])
+    link[before, first], link[after, second] = after, before
+    slot = np.uint64(link.shape[0] - WHEEL + (tick & (WHEEL - 1)))
+    after = np.uint64(link[slot, first])
+    link[n, first], link[n, second] = after, slot
+    link[after, second] = link[slot, first] = n
 
 
 @inner
@@ -101,10 +94,12 @@ def _silence(net: Net, fast: Fast, p: int, own: int, x: Any, threshold: Any) -> 
 def wait(net: Net, fast: Fast, p: int, own: int, x: Any, t: int) -> None:
     """Let a neuron, in state ``x`` in tick ``t``, wait for its next call."""
     threshold = net.real[net.population[p, P_THRESHOLD] + net.population[p, P_KINDS] * own]
-    at = fast.part[p, W_RECORD] + own * fast.part[p, W_WIDTH] + net.population[p, P_STATES]
+    at = fast.part[p, W_RECORD] + own * fast.part[p, W_WIDTH] + fast.part[p, W_TICKS]
     record = fast.record_tick
+    late = fast.part[p, W_ROWS] < 0
     if threshold == np.inf:
-        record[at + WAKE] = t + FAR
+        if late:
+            record[at + WAKE] = t + FAR
         return
     from_tick = t
     held = record[at + UNTIL] - t
@@ -120,35 +115,38 @@ def wait(net: Net, fast: Fast, p: int, own: int, x: Any, t: int) -> None:
         )
         from_tick = int(record[at + UNTIL])
     wake = from_tick + _silence(net, fast, p, own, x, threshold) + 1
-    record[at + WAKE] = wake
+    if late:
+        record[at + WAKE] = wake
     due = int(record[at + CALL])
     if wake < t + FAR and (due < 0 or wake < due):
-        n = fast.part[p, W_CLOCK] + own
-        if due >= 0:
-            _take_out(fast, n, due)
         due = min(wake, t + WHEEL - 1)
         record[at + CALL] = due
-        _put_in(fast, n, due)
+        put(fast, fast.part[p, W_CLOCK] + own, due)
+
+
+@inlined
+def nobody(fast: Fast, t: int) -> bool:
+    """Whether nobody waits for tick ``t``."""
+    slot = fast.link.shape[0] - WHEEL + (t & (WHEEL - 1))
+    return bool(fast.link[slot, 0] == slot)
 
 
 @inner
 def call(net: Net, fast: Fast, t: int) -> None:
     """Wake the neurons whose time has come; the others go on waiting."""
-    slot = t & (WHEEL - 1)
-    n = np.int64(fast.wheel[slot])
-    fast.wheel[slot] = -1
+    slot = fast.link.shape[0] - WHEEL + (t & (WHEEL - 1))
+    n = np.int64(fast.link[slot, 0])
+    fast.link[slot, 0] = fast.link[slot, 1] = slot
     p = 0
-    while n >= 0:
+    while n != slot:
         following = np.int64(fast.link[n, 0])
+        fast.link[n, 0] = fast.link[n, 1] = n
         while not (fast.part[p, W_CLOCK] <= n < fast.part[p, W_CLOCK] + fast.part[p, W_STRIDE]):
             p = p + 1 if p + 1 < fast.part.shape[0] else 0
-        at = (
-            fast.part[p, W_RECORD]
-            + (n - fast.part[p, W_CLOCK]) * fast.part[p, W_WIDTH]
-            + net.population[p, P_STATES]
-        )
-        wake = np.int64(fast.record_tick[at + WAKE])
+        own = n - fast.part[p, W_CLOCK]
+        at = fast.part[p, W_RECORD] + own * fast.part[p, W_WIDTH] + fast.part[p, W_TICKS]
         fast.record_tick[at + CALL] = -1
+        wake = t if fast.part[p, W_ROWS] >= 0 else np.int64(fast.record_tick[at + WAKE])
         if wake <= t:
             word = np.uint64(n) >> SIX
             fast.hits[WOKEN, word] |= ONE << (np.uint64(n) & LOW)
@@ -156,7 +154,7 @@ def call(net: Net, fast: Fast, t: int) -> None:
         elif wake < t + FAR // 2:
             due = min(wake, t + WHEEL - 1)
             fast.record_tick[at + CALL] = due
-            _put_in(fast, n, due)
+            put(fast, n, due)
         n = following
 
 
@@ -167,8 +165,8 @@ def read(net: Net, fast: Fast, p: int, own: int, t: int, x: Any) -> bool:
     at = fast.part[p, W_RECORD] + own * fast.part[p, W_WIDTH]
     for i in range(s):
         x[i] = fast.record[at + i]
-    last = int(fast.record_tick[at + s + AT])
-    until = int(fast.record_tick[at + s + UNTIL])
+    tick = at + fast.part[p, W_TICKS]
+    last, until = int(fast.record_tick[tick + AT]), int(fast.record_tick[tick + UNTIL])
     base = net.population[p, P_KINDS] * own * net.population[p, P_SIZE]
     bits = net.population[p, P_BITS]
     held = min(t, until) - last
@@ -180,17 +178,19 @@ def read(net: Net, fast: Fast, p: int, own: int, t: int, x: Any) -> bool:
 
 
 @inner
-def settle(net: Net, st: State, fast: Fast, p: int, own: int, t: int, base: int, hit: bool) -> int:
+def settle(net: Net, st: State, fast: Fast, p: int, own: int, t: int, base: int) -> int:
     """Bring a neuron to tick ``t``. Return 1 if it fires, -1 if its state is not finite."""
     x = st.buffer
     s = net.population[p, P_STATES]
     kind = net.population[p, P_KINDS] * own
     refractory = read(net, fast, p, own, t, x)
-    sound = True
+    ports, hit, sound = fast.part[p, W_PORTS], False, True
+    for k in range(fast.lists[ports]):
+        cell = np.uint64(base + fast.lists[ports + 2 + 2 * k] + own)
+        hit = hit or not is_untouched(fast.ring[cell])
     if hit:
         gains = net.population[p, P_GAIN_HELD] if refractory else net.population[p, P_GAIN]
         gains += kind * net.population[p, P_PORTS] * s
-        ports = fast.part[p, W_PORTS]
         for k in range(fast.lists[ports]):
             cell = np.uint64(base + fast.lists[ports + 2 + 2 * k] + own)
             arrived = fast.ring[cell] + (net.real[0] - net.real[0])
@@ -215,87 +215,31 @@ def settle(net: Net, st: State, fast: Fast, p: int, own: int, t: int, base: int,
                 else:
                     x[i] += net.real[net.population[p, P_JUMP] + kind * s + i]
             until = t + net.whole[net.population[p, P_REFRACTORY] + kind]
-            fast.record_tick[at + s + UNTIL] = until
+            fast.record_tick[at + fast.part[p, W_TICKS] + UNTIL] = until
         for i in range(s):
             fast.record[at + i] = x[i]
-        fast.record_tick[at + s + AT] = t
+        fast.record_tick[at + fast.part[p, W_TICKS] + AT] = t
     wait(net, fast, p, own, x, t)
     return 1 if fires else 0
 
 
 @inner
-def gather(fast: Fast, p: int, base: int) -> None:
-    """Turn marked cells of all ports into marked neurons."""
-    ports, words = fast.part[p, W_PORTS], fast.part[p, W_STRIDE] >> 6
-    to = fast.part[p, W_CLOCK] >> 6
-    queued = fast.meta[QUEUED] != 0
-    record, width = np.uint64(fast.part[p, W_RECORD]), np.uint64(fast.part[p, W_WIDTH])
-    far = queued or fast.record.size > NEAR
-    for k in range(fast.lists[ports]):
-        cell = fast.lists[ports + 2 + 2 * k]
-        begin = np.uint64((base + cell) >> 6)
-        w, end = np.uint64(0), np.uint64(words)
-        while w < end:
-            if queued:  # skip words that nothing has reached, 64 at a time
-                at = begin + w
-                rest = fast.words[at >> SIX] >> (at & LOW)
-                if rest == NOTHING:
-                    w = ((at | LOW) + ONE) - begin
-                    continue
-                w += np.uint64(trailing_zeros(rest))
-                if w >= end:
-                    break
-                at = begin + w
-                fast.words[at >> SIX] &= ~(ONE << (at & LOW))
-            found = fast.bits[begin + w]
-            if found != NOTHING:
-                fast.bits[begin + w] = NOTHING
-                word = np.uint64(to) + w
-                fast.hits[REACHED, word] |= found
-                fast.hits[WORDS, word >> SIX] |= ONE << (word & LOW)
-                while far and found != NOTHING:  # all of them ahead of their use
-                    own = (w << SIX) + np.uint64(trailing_zeros(found))
-                    prefetch(fast.record, record + own * width)
-                    found &= found - ONE
-            w += ONE
-
-
-@inner
-def look_all(net: Net, st: State, fast: Fast, p: int, t: int, base: int, count: int) -> int:
-    """Bring all neurons of ``p`` that were reached or woken to tick ``t``.
+def look_all(
+    net: Net, st: State, fast: Fast, p: int, t: int, base: int, count: int, listed: int
+) -> int:
+    """Bring the first ``listed`` of the chosen neurons of ``p``, in order, to tick ``t``.
 
     Adds those that fire to the spikes of the tick, of which there are ``count``; returns
     how many there are now, or -1 if a state is not finite.
     """
-    first = np.uint64(fast.part[p, W_CLOCK] >> 6)
-    start, last = net.population[p, P_START], first + np.uint64(fast.part[p, W_STRIDE] >> 6)
-    w = first
-    looked, bad = 0, False
-    while w < last:
-        rest = fast.hits[WORDS, w >> SIX] >> (w & LOW)
-        if rest == NOTHING:
-            w = (w | LOW) + ONE
-            continue
-        w += np.uint64(trailing_zeros(rest))
-        if w >= last:
-            break
-        fast.hits[WORDS, w >> SIX] &= ~(ONE << (w & LOW))
-        reached = fast.hits[REACHED, w]
-        todo = reached | fast.hits[WOKEN, w]
-        fast.hits[REACHED, w] = fast.hits[WOKEN, w] = NOTHING
-        while todo != NOTHING:
-            bit = np.uint64(trailing_zeros(todo))
-            todo &= todo - ONE
-            own = np.int64(((w - first) << SIX) + bit)
-            looked += 1
-            outcome = settle(net, st, fast, p, own, t, base, (reached >> bit) & ONE != NOTHING)
-            if outcome > 0:
-                st.lists[SPIKES, count], st.lists[MANY, count] = start + own, 1
-                count += 1
-            elif outcome < 0 and not bad:
-                st.register[BAD] = start + own
-                bad = True
-        w += ONE
-    st.register[UPDATES] += looked
-    fast.part[p, W_HITS] += looked
+    start, first, bad = net.population[p, P_START], fast.part[p, W_CHOSEN], False
+    for i in range(first, first + listed):
+        own = np.int64(fast.chosen[i])
+        outcome = settle(net, st, fast, p, own, t, base)
+        if outcome > 0:
+            st.lists[SPIKES, count], st.lists[MANY, count] = start + own, 1
+            count += 1
+        elif outcome < 0 and not bad:
+            st.register[BAD] = start + own
+            bad = True
     return -1 if bad else count
