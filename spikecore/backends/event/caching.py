@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from numba import njit
-from numba.core.runtime.nrt import rtsys
 
 __all__ = ["inlined", "inner", "kept_with_sources", "source_digest"]
 
@@ -45,12 +44,22 @@ def kept_with_sources(dispatcher: Any) -> Any:
     file = getattr(cache, "_cache_file", None)
     if file is not None:  # there is none where nothing can be written
         file._source_stamp = (file._source_stamp, source_digest())
-        if hasattr(cache, "_load_overload"):  # numba's own business: there is no promise
-            cache.load_overload = _loaded_at_once(cache)
+        runtime = _runtime()
+        if runtime is not None and hasattr(cache, "_load_overload"):
+            cache.load_overload = _loaded_at_once(cache, runtime)
     return dispatcher
 
 
-def _loaded_at_once(cache: Any) -> Any:
+def _runtime() -> Any:
+    """Return numba's runtime, or None: it is numba's own business, and nobody promises it."""
+    try:
+        from numba.core.runtime.nrt import rtsys
+    except ImportError:
+        return None
+    return rtsys
+
+
+def _loaded_at_once(cache: Any, runtime: Any) -> Any:
     """Return what loads compiled code from ``cache`` without all that compiling would need.
 
     numba first imports what it knows of Python and numpy, and scipy.linalg, which takes longer
@@ -60,7 +69,7 @@ def _loaded_at_once(cache: Any) -> Any:
     load = cache.load_overload
 
     def loaded(signature: Any, target: Any) -> Any:
-        rtsys.initialize(target)
+        runtime.initialize(target)
         with cache._guard_against_spurious_io_errors():
             found = cache._load_overload(signature, target)
             if found is not None:
