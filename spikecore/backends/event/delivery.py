@@ -25,7 +25,7 @@ from spikecore.backends.event.entries import ask_ahead, put_entry, read_cell, re
 from spikecore.backends.event.packed import BLOCK, Fast, M, W
 from spikecore.backends.event.tables import C, Net, R, State
 
-__all__ = ["arrivals", "ask_for", "is_untouched", "prefetch", "room", "send_row", "settle_counts"]
+__all__ = ["LINE", "arrivals", "is_untouched", "prefetch", "room", "send_row", "settle_counts"]
 
 C_SYNAPSE, C_WEIGHT, C_WEIGHT_STEP = int(C.SYNAPSE_0), int(C.WEIGHT_0), int(C.WEIGHT_STEP)
 C_SOURCE, SPIKES = int(C.SOURCE), 2  # State.lists
@@ -37,7 +37,8 @@ FREE_HEAD, N_FREE, N_SPIKES = int(R.FREE_HEAD), int(R.N_FREE), int(R.N_SPIKES)
 SENT, DELIVERED, PENDING = int(R.SENT), int(R.DELIVERED), int(R.PENDING)
 TICK, PROJECTION, OWN, TIMES = 0, 1, 2, 3  # Fast.log
 FIRST, LOGGED = 0, 1  # Fast.log_at
-LINE, MOST_LINES = 16, 8
+LINE = 16
+"""Numbers of 32 bits in a line of the cache."""
 
 POPULATION, CELL_0 = np.uint64(0), np.uint64(1)  # Fast.whose
 ONE, SIX, LOW = np.uint64(1), np.uint64(6), np.uint64(63)
@@ -179,29 +180,6 @@ def settle_counts(net: Net, st: State, fast: Fast, t: int) -> None:
     """Count all events of remembered rows as of the end of tick ``t``."""
     while fast.log_at[LOGGED] > 0:
         _settle_oldest(net, st, fast, t)
-
-
-@inlined
-def ask_for(net: Net, st: State, fast: Fast, spike: int) -> None:
-    """Prefetch what will soon be needed: a row, where another begins, and who has a third."""
-    last = st.register[N_SPIKES] - 1
-    prefetch(net.node, np.uint64(2 * st.lists[SPIKES, min(spike + 10, last)]))
-    ahead = st.lists[SPIKES, min(spike + 5, last)]
-    p = net.group[net.node[ahead, 0], 0]
-    if p < net.group[net.node[ahead, 0] + 1, 0]:
-        prefetch(net.row, np.uint64(net.projection[p, C_ROW] + ahead - net.projection[p, C_SOURCE]))
-    n = st.lists[SPIKES, spike + 2]
-    p = net.group[net.node[n, 0], 0]
-    if p >= net.group[net.node[n, 0] + 1, 0]:
-        return
-    row = net.projection[p, C_ROW] + n - net.projection[p, C_SOURCE]
-    lo, hi = net.row[row], net.row[row + 1]
-    hi = min(hi, lo + LINE * MOST_LINES)
-    first, w = net.projection[p, C_SYNAPSE], net.projection[p, C_WEIGHT]
-    for s in range(lo, hi, LINE):
-        prefetch(fast.packed, np.uint64(first + s))
-        if net.projection[p, C_WEIGHT_STEP] != 0:
-            prefetch(st.weight, np.uint64(w + s))
 
 
 @inlined

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from spikecore.backends.event.asking import ask_for, ask_for_inputs, ask_for_row
 from spikecore.backends.event.bitplanes import send_dense
 from spikecore.backends.event.caching import inlined, inner, kept_with_sources
 from spikecore.backends.event.delivery import (
     arrivals,
-    ask_for,
     room,
     send_row,
     settle_counts,
@@ -196,6 +196,8 @@ def _send(net: Net, st: State, fast: Fast, t: int) -> int:
     """Send the spikes of ``t``, neuron by neuron; return GROW if the queues are too small."""
     reg = st.register
     sent = np.int64(-1)  # the group whose bitmaps are sent
+    for i in range(reg[SPIKE], min(reg[SPIKE] + 2, reg[N_SPIKES])):
+        ask_for_row(net, st, fast, st.lists[SPIKES, i])
     while reg[SPIKE] < reg[N_SPIKES]:
         n, many = st.lists[SPIKES, reg[SPIKE]], st.lists[MANY, reg[SPIKE]]
         g = net.node[n, 0]
@@ -318,6 +320,7 @@ def run(
             if reg[FULL]:
                 flush_dense(net, st, fast, t)
                 flush(net, st, t)
+            ask_for_inputs(net, st, fast, sources)
             _probe(net, st, fast, t, probes, who, traces)
         code = _end(net, st, fast, t, max_pending)
         if code == WAITING:

@@ -16,6 +16,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from spikecore.backends.event.asking import ask_for_places
 from spikecore.backends.event.caching import inner
 from spikecore.backends.event.delivery import is_untouched, trailing_zeros
 from spikecore.backends.event.horizons import FAR, FINE, horizon_bounds
@@ -228,6 +229,7 @@ def look_small(  # noqa: C901, PLR0912, PLR0915 - one loop with all its scalars 
                 ticks[tick + np.uint64(UNTIL)] = until
                 spikes[SPIKES, count], spikes[MANY, count] = start + np.int64(own), 1
                 count += 1
+                ask_for_places(net, start + np.int64(own), net.node[start, 0])
             record[at] = x
             if s > one:
                 record[at + one] = y
