@@ -47,20 +47,35 @@ ones: Any = _ones
 
 
 @inlined
-def _list_word(chosen: Any, count: Any, first: Any, todo: Any, some: Any) -> Any:
-    """List the neurons marked in a word, the first of them ``first``; return how many are listed.
+def _take(chosen: Any, at: Any, first: Any, todo: Any) -> Any:
+    """List the first neuron marked in ``todo``; return the others."""
+    chosen[at] = first + np.uint64(trailing_zeros(todo))
+    return todo & (todo - ONE)
 
-    The first ``some`` are written whether or not there are so many, which cannot be guessed.
+
+@inlined
+def _list_word(chosen: Any, count: Any, first: Any, todo: Any) -> Any:
+    """List the neurons marked in a word that begins with ``first``; return how many are listed."""
+    while todo != NOTHING:
+        todo = _take(chosen, count, first, todo)
+        count += ONE
+    return count
+
+
+@inlined
+def _list_busy_word(chosen: Any, count: Any, first: Any, todo: Any) -> Any:
+    """Do the same where several are marked. Six are written in any case, many or few.
+
+    How many there are cannot be guessed, and a wrong guess costs more than six.
     """
     end = count + ones(todo)
-    for k in range(count, count + some):
-        chosen[k] = first + np.uint64(trailing_zeros(todo))
-        todo &= todo - ONE
-    count += some
-    while todo != NOTHING:
-        chosen[count] = first + np.uint64(trailing_zeros(todo))
-        todo &= todo - ONE
-        count += ONE
+    todo = _take(chosen, count, first, todo)
+    todo = _take(chosen, count + np.uint64(1), first, todo)
+    todo = _take(chosen, count + np.uint64(2), first, todo)
+    todo = _take(chosen, count + np.uint64(3), first, todo)
+    todo = _take(chosen, count + np.uint64(4), first, todo)
+    todo = _take(chosen, count + np.uint64(5), first, todo)
+    _list_word(chosen, count + SIX, first, todo)
     return end
 
 
@@ -81,7 +96,7 @@ def _list_marked(fast: Fast, p: int, count: Any) -> Any:
         hits[WORDS, at >> SIX] &= ~(ONE << (at & LOW))
         todo = hits[WOKEN, at]
         hits[WOKEN, at] = NOTHING
-        count = _list_word(chosen, count, (at - first) << SIX, todo, NOTHING)
+        count = _list_word(chosen, count, (at - first) << SIX, todo)
         at += ONE
     return count
 
@@ -98,24 +113,27 @@ def in_order(fast: Fast, p: int, listed: int) -> int:
     return int(_list_marked(fast, p, first) - first)
 
 
+@inner
+def _merge(marks: Any, cells: Any) -> None:
+    for w in range(marks.size):
+        marks[w] |= cells[w]
+        cells[w] = NOTHING
+
+
 @inlined
 def _list_cells(fast: Fast, p: int, base: int) -> Any:
     """List the neurons of ``p`` with a cell that is marked, or called; return where it ends."""
-    ports, bits, woken = fast.part[p, W_PORTS], fast.bits, fast.hits[WOKEN]
-    n_ports, chosen = fast.lists[ports], fast.chosen
-    first, count = np.uint64(fast.part[p, W_CLOCK] >> 6), np.uint64(fast.part[p, W_CHOSEN])
-    cell_a = np.uint64((base + fast.lists[ports + 2]) >> 6) if n_ports > 0 else NOTHING
-    for w in range(np.uint64(fast.part[p, W_STRIDE] >> 6)):
-        todo = woken[first + w]
-        woken[first + w] = NOTHING
-        if n_ports > 0:
-            todo |= bits[cell_a + w]
-            bits[cell_a + w] = NOTHING
-        for k in range(1, n_ports):
-            word = np.uint64((base + fast.lists[ports + 2 + 2 * k]) >> 6) + w
-            todo |= bits[word]
-            bits[word] = NOTHING
-        count = _list_word(chosen, count, w << SIX, todo, SIX)
+    ports, chosen = fast.part[p, W_PORTS], fast.chosen
+    words, first = fast.part[p, W_STRIDE] >> 6, fast.part[p, W_CLOCK] >> 6
+    marks = fast.hits[WOKEN, first : first + words]
+    for k in range(fast.lists[ports]):
+        cell = (base + fast.lists[ports + 2 + 2 * k]) >> 6
+        _merge(marks, fast.bits[cell : cell + words])
+    count = np.uint64(fast.part[p, W_CHOSEN])
+    for w in range(np.uint64(words)):
+        todo = marks[w]
+        marks[w] = NOTHING
+        count = _list_busy_word(chosen, count, w << SIX, todo)
     return count
 
 
