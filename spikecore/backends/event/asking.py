@@ -15,20 +15,19 @@ from spikecore.backends.event.delivery import LINE, prefetch
 from spikecore.backends.event.packed import Fast
 from spikecore.backends.event.tables import C, Net, R, State
 
-__all__ = ["ask_for", "ask_for_inputs", "ask_for_places", "ask_for_row"]
+__all__ = ["ask_for", "ask_for_inputs", "ask_for_places", "ask_for_rows"]
 
 C_ROW, C_SOURCE, C_SYNAPSE = int(C.ROW_0), int(C.SOURCE), int(C.SYNAPSE_0)
 C_WEIGHT, C_WEIGHT_STEP = int(C.WEIGHT_0), int(C.WEIGHT_STEP)
 N_SPIKES, INPUT = int(R.N_SPIKES), int(R.INPUT)
 SPIKES = 2  # State.lists
-MOST_LINES = 8
+MOST_ROWS, MOST_LINES = 4, 8
 
 
 @inlined
 def _ask_where(net: Net, n: int, g: int) -> None:
-    """Ask for where the first row of neuron ``n`` of group ``g`` begins."""
-    p = net.group[g, 0]
-    if p < net.group[g + 1, 0]:
+    """Ask for where the rows of neuron ``n`` of group ``g`` begin."""
+    for p in range(net.group[g, 0], min(net.group[g + 1, 0], net.group[g, 0] + MOST_ROWS)):
         prefetch(net.row, np.uint64(net.projection[p, C_ROW] + n - net.projection[p, C_SOURCE]))
 
 
@@ -40,19 +39,18 @@ def ask_for_places(net: Net, n: int, g: int) -> None:
 
 
 @inlined
-def ask_for_row(net: Net, st: State, fast: Fast, n: int) -> None:
-    """Ask for the first row of neuron ``n``."""
-    p = net.group[net.node[n, 0], 0]
-    if p >= net.group[net.node[n, 0] + 1, 0]:
-        return
-    row = net.projection[p, C_ROW] + n - net.projection[p, C_SOURCE]
-    lo, hi = net.row[row], net.row[row + 1]
-    hi = min(hi, lo + LINE * MOST_LINES)
-    first, w = net.projection[p, C_SYNAPSE], net.projection[p, C_WEIGHT]
-    for s in range(lo, hi, LINE):
-        prefetch(fast.packed, np.uint64(first + s))
-        if net.projection[p, C_WEIGHT_STEP] != 0:
-            prefetch(st.weight, np.uint64(w + s))
+def ask_for_rows(net: Net, st: State, fast: Fast, n: int) -> None:
+    """Ask for the rows of neuron ``n``."""
+    g = net.node[n, 0]
+    for p in range(net.group[g, 0], min(net.group[g + 1, 0], net.group[g, 0] + MOST_ROWS)):
+        row = net.projection[p, C_ROW] + n - net.projection[p, C_SOURCE]
+        lo, hi = net.row[row], net.row[row + 1]
+        hi = min(hi, lo + LINE * MOST_LINES)
+        first, w = net.projection[p, C_SYNAPSE], net.projection[p, C_WEIGHT]
+        for s in range(lo, hi, LINE):
+            prefetch(fast.packed, np.uint64(first + s))
+            if net.projection[p, C_WEIGHT_STEP] != 0:
+                prefetch(st.weight, np.uint64(w + s))
 
 
 @inlined
@@ -62,7 +60,7 @@ def ask_for(net: Net, st: State, fast: Fast, spike: int) -> None:
     prefetch(net.node, np.uint64(2 * st.lists[SPIKES, min(spike + 10, last)]))
     ahead = st.lists[SPIKES, min(spike + 5, last)]
     _ask_where(net, ahead, net.node[ahead, 0])
-    ask_for_row(net, st, fast, st.lists[SPIKES, spike + 2])
+    ask_for_rows(net, st, fast, st.lists[SPIKES, spike + 2])
 
 
 @inlined
@@ -73,4 +71,4 @@ def ask_for_inputs(net: Net, st: State, fast: Fast, sources: Any) -> None:
         prefetch(net.node, np.uint64(2 * sources[1, min(i + 2, last)]))
         ahead = sources[1, min(i + 1, last)]
         _ask_where(net, ahead, net.node[ahead, 0])
-        ask_for_row(net, st, fast, sources[1, i])
+        ask_for_rows(net, st, fast, sources[1, i])

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from spikecore.backends.event.asking import ask_for, ask_for_inputs, ask_for_row
+from spikecore.backends.event.asking import ask_for, ask_for_inputs, ask_for_rows
 from spikecore.backends.event.bitplanes import send_dense
 from spikecore.backends.event.caching import inlined, inner, kept_with_sources
 from spikecore.backends.event.delivery import (
@@ -197,7 +197,7 @@ def _send(net: Net, st: State, fast: Fast, t: int) -> int:
     reg = st.register
     sent = np.int64(-1)  # the group whose bitmaps are sent
     for i in range(reg[SPIKE], min(reg[SPIKE] + 2, reg[N_SPIKES])):
-        ask_for_row(net, st, fast, st.lists[SPIKES, i])
+        ask_for_rows(net, st, fast, st.lists[SPIKES, i])
     while reg[SPIKE] < reg[N_SPIKES]:
         n, many = st.lists[SPIKES, reg[SPIKE]], st.lists[MANY, reg[SPIKE]]
         g = net.node[n, 0]
