@@ -111,12 +111,30 @@ class _Sweep:
     def _coefficients(self, gap: Vector, holds: Vector, plain: Vector) -> dict[int, Vector]:
         if self.alike:
             return {e: where(holds, *pair) for e, pair in self.pairs.items()}
-        radix, none = self.v.constant(self.whole, DIGITS), self.v.constant(self.whole, 0)
-        digit = where(plain, gap + where(holds, radix, none), none)
-        return {
-            e: self.v.look_up(self.given["table"], self._plus("table_0", e * 2 * DIGITS), digit)
-            for e in self.row + self.diagonal
-        }
+        v, none = self.v, self.v.constant(self.whole, 0)
+        gap = where(plain, gap, none)
+        digit = gap + where(plain & holds, v.constant(self.whole, DIGITS), none)
+        places = {e: self._plus("table_0", e * 2 * DIGITS) for e in self.row + self.diagonal}
+        table = self.given["table"]
+        if not isinstance(self.real, ir.FloatType):  # no vector holds WIDTH of them
+            return {e: v.look_up(table, place, digit) for e, place in places.items()}
+        near = v.every(gap < v.constant(self.whole, WIDTH))
+        with self.b.if_else(near) as (short, long):
+            with short:
+                permuted = [
+                    where(
+                        holds,
+                        v.permute(table, self.b.add(place, INDEX(DIGITS)), gap),
+                        v.permute(table, place, gap),
+                    )
+                    for place in places.values()
+                ]
+                here = self.b.block
+            with long:
+                found = [v.look_up(table, place, digit) for place in places.values()]
+                there = self.b.block
+        pairs = zip(permuted, found, strict=True)
+        return dict(zip(places, (v.either(p, here, f, there) for p, f in pairs), strict=True))
 
     def _arrivals(self, own: Any, y: list[Vector], holds: Vector, plain: Vector) -> Any:
         """Add what has arrived; return who was reached, and by what is not finite."""
