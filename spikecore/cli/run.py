@@ -134,6 +134,9 @@ def _explained(result: Result) -> list[str]:
     lines += [f"way: {name} by {how}" for name, how in way["neurons"].items()]
     for name, how in way.get("dense", {}).items():
         lines.append(f"way: {name} {'as bitmaps' if how == 'bitmap' else f'no bitmap ({how})'}")
+    for name, how in way.get("ahead", {}).items():
+        said = "ahead in blocks of time" if how == "blocks" else f"tick by tick ({how})"
+        lines.append(f"way: {name} {said}")
     return lines
 
 
