@@ -30,7 +30,7 @@ from typing import Any
 import speed_workloads as workloads
 from machine import RESULTS, machine, one_line
 from speed_one import split_peer
-from speed_table import is_ours, peer_table, ratio_table, threads_of, threads_table
+from speed_table import OFFLINE, is_ours, peer_table, ratio_table, threads_of, threads_table
 
 HERE = Path(__file__).parent
 PEERS = "event:threads=1@float64,event:threads=1@float32,event:threads=2@float32,brian2,nest"
@@ -94,7 +94,7 @@ def measure(
         workload.save(folder)
         del workload
         for repeat in range(max(options.repeats, options.nest_repeats)):
-            for peer in peers:
+            for peer in [*peers, *also(name, peers)]:
                 if repeat >= repeats_of(peer, name, options):
                     continue
                 record = run_child(peer, folder, options)
@@ -102,6 +102,14 @@ def measure(
                 print(f"{name:13} {repeat + 1} {peer:22} {_said(record)}", flush=True)
                 yield
         shutil.rmtree(folder)
+
+
+def also(name: str, peers: list[str]) -> list[str]:
+    """Return what else is measured: without blocks of time, where the peers named have them."""
+    if name not in OFFLINE:
+        return []
+    ours = [peer.partition("@") for peer in peers if is_ours(peer) and threads_of(peer) == 1]
+    return [f"{way}{',' if ':' in way else ':'}ahead=off{at}{kind}" for way, at, kind in ours]
 
 
 def repeats_of(peer: str, name: str, options: argparse.Namespace) -> int:

@@ -21,6 +21,14 @@ GAIN = {"W1-40000": 1.7, "W2": 1.7}
 
 TWO = 2
 
+OFFLINE: dict[str, dict[str, tuple[float, float]]] = {
+    "W3-conv": {"brian2": (4, 7), "nest": (15, 25)},
+    "W3-conv-1ms": {"brian2": (10, 20), "nest": (20, 30)},
+    "W3-dense": {},
+    "W3-dense-1ms": {},
+}
+"""The same where input may be known beforehand, in blocks of time (``ahead=off``: it is not)."""
+
 Entry = dict[str, Any]
 """What is kept of one workload: ``facts``, ``tolerance``, ``runs`` by peer."""
 
@@ -122,12 +130,13 @@ def ratio_table(workloads: dict[str, Entry]) -> str:
         others = [peer for peer in entry["runs"] if not is_ours(peer)]
         for ours in (p for p in entry["runs"] if is_ours(p) and threads_of(p) == 1):
             own = middle(entry, ours, "loop_cpu_s")
-            cells = [name, ours, "failed" if own is None else f"{own:.4g}"]
+            said = f"{name} offline" if _offline(name, ours) else name
+            cells = [said, ours, "failed" if own is None else f"{own:.4g}"]
             for kind in ("brian2", "nest"):
                 found = [peer for peer in others if peer.partition(":")[0] == kind]
                 cells += [
                     ", ".join(_cell(entry, ours, peer) for peer in found) or "-",
-                    _target(name, kind),
+                    _target(name, ours, kind),
                 ]
                 doubts += [
                     f"{name}, {ours}: {reason}"
@@ -146,7 +155,7 @@ def threads_table(workloads: dict[str, Entry]) -> str:
     ]
     for name, entry in workloads.items():
         for two in (p for p in entry["runs"] if threads_of(p) == TWO):
-            one = two.replace("threads=2", "threads=1")
+            one = two.replace("threads=2", f"threads=1{',ahead=off' if name in OFFLINE else ''}")
             times = [middle(entry, peer, "loop_wall_s") for peer in (one, two)]
             if times[0] is None or times[1] is None:
                 continue
@@ -163,8 +172,12 @@ def _cell(entry: Entry, ours: str, peer: str) -> str:
     return f"{text} ({options})" if options else text
 
 
-def _target(name: str, kind: str) -> str:
-    found = TARGETS.get(name, {}).get(kind)
+def _offline(name: str, ours: str) -> bool:
+    return name in OFFLINE and "ahead=off" not in ours
+
+
+def _target(name: str, ours: str, kind: str) -> str:
+    found = (OFFLINE if _offline(name, ours) else TARGETS).get(name, {}).get(kind)
     return f"{found[0]:g}x / {found[1]:g}x" if found else "-"
 
 

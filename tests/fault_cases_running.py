@@ -208,6 +208,17 @@ FAULTS = {
         "two threads by the general way": lambda: run(
             network(), 5 * ms, backend="event:delivery=calendar,threads=2"
         ),
+        "blocks of time in two threads": lambda: run(
+            network(), 5 * ms, backend="event:threads=2,ahead=blocks"
+        ),
+        "blocks of time, and neurons that are not swept": lambda: run(
+            network(), 5 * ms, backend="event:delivery=queue,neurons=wheel,ahead=blocks"
+        ),
+        "blocks of time for what is not known beforehand": lambda: run(
+            network(Projection("n", "n", OneToOne(), 1 * nA, 1 * ms)),
+            5 * ms,
+            backend="event:ahead=blocks",
+        ),
         "a way that cannot run the network": lambda: delayed(
             4e6, "event", options={"delivery": "ring"}
         ),

@@ -75,6 +75,7 @@ def test_explain_says_which_way_was_taken(cli):
     forced = ("--backend", "event:dense=bitmaps")
     code, out, _ = cli("model.py:net", "--duration", "50", "--explain", *forced)
     assert "as bitmaps" in out
+    assert "ahead" not in out
     code, out, _ = cli("model.py:net", "--duration", "50", "--explain", "--backend", "clocked")
     assert "way: backend 'clocked' has one only" in out
 

@@ -24,7 +24,6 @@ __all__ = ["SteppedSession", "check_trace_memory"]
 
 IndexArray = npt.NDArray[np.int64]
 
-_CHUNK_SECONDS = 0.05
 _EMPTY = np.empty(0, np.int64)
 
 
@@ -46,6 +45,9 @@ class SteppedSession:
 
     packages: tuple[str, ...] = ("spikecore", "numpy", "numba")
     """Packages whose versions a result records."""
+
+    chunk_seconds, least_chunk = 0.05, 16
+    """How long a stretch of ticks should take between looks for Ctrl-C, and ticks at least."""
 
     def __init__(self, lowered: Lowered, options: Options, backend: str) -> None:
         self.lowered = lowered
@@ -130,7 +132,8 @@ class SteppedSession:
                 self._wall += spent
                 if on_progress is not None:
                     on_progress(self.tick - before)
-                chunk = max(16, min(1 << 20, int(chunk * _CHUNK_SECONDS / max(spent, 1e-4))))
+                wanted = int(chunk * self.chunk_seconds / max(spent, 1e-4))
+                chunk = max(self.least_chunk, min(1 << 20, wanted))
                 if stop_asked and self.status == "complete":
                     self.status = "interrupted"
                     self.message = f"stopped on request after {self.tick} ticks"

@@ -132,8 +132,14 @@ def _explained(result: Result) -> list[str]:
         return [f"way: backend {provenance['backend']!r} has one only"]
     lines = [f"way: delivery by {way['delivery']} ({way['why']})"]
     lines += [f"way: {name} by {how}" for name, how in way["neurons"].items()]
+    if "threads" in way:
+        number, _, why = way["threads"].partition(": ")
+        lines.append(f"way: in {'two threads' if number == '2' else 'one thread'} ({why})")
     for name, how in way.get("dense", {}).items():
         lines.append(f"way: {name} {'as bitmaps' if how == 'bitmap' else f'no bitmap ({how})'}")
+    for name, how in way.get("ahead", {}).items():
+        said = "ahead in blocks of time" if how == "blocks" else f"tick by tick ({how})"
+        lines.append(f"way: {name} {said}")
     return lines
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from spikecore.backends.event.dense import dense_projections
+from spikecore.backends.event.ahead import BLOCKS, ahead_populations
+from spikecore.backends.event.dense import BITMAP, dense_projections
 from spikecore.backends.event.packed import cell_layout
 from spikecore.backends.lowering import Lowered
 from spikecore.backends.protocol import Choice, Options
@@ -33,6 +34,11 @@ CHOICES: Mapping[str, Choice] = {
     "threads": Choice(
         ("auto", "1", "2"),
         "how many threads run the network, each half of the neurons of each population",
+    ),
+    "ahead": Choice(
+        ("auto", "blocks", "off"),
+        "populations that inputs alone reach and that reach nobody: in blocks of time where it "
+        "gains (auto), or wherever it can be done",
     ),
 }
 
@@ -70,6 +76,10 @@ class Way:
     threads : int
     why_threads : str
         What decided about them.
+    ahead : dict of int to str
+        As :func:`~spikecore.backends.event.ahead.ahead_populations`.
+    always_ahead : bool
+        Whether blocks of time were asked for, however short they are.
     """
 
     delivery: str
@@ -78,6 +88,8 @@ class Way:
     dense: Mapping[int, str] = field(default_factory=dict)
     threads: int = 1
     why_threads: str = "asked for"
+    ahead: Mapping[int, str] = field(default_factory=dict)
+    always_ahead: bool = False
 
 
 def _not_covered(lowered: Lowered) -> str:
@@ -105,13 +117,34 @@ def choose_way(lowered: Lowered, options: Options) -> Way:
     InvalidInput
         If the options force a way that cannot run this network, or contradict each other.
     """
-    dense = options.own.get("dense", "auto")
     threads, why = _threads(lowered, options)
+    ahead = options.own.get("ahead", "auto")
+    if threads == 1 or ahead == "off":
+        return _choose(lowered, options, threads, why)
+    if options.own.get("threads") == "2":
+        if ahead == "blocks":
+            raise InvalidInput(
+                "backend 'event'",
+                "runs ahead in blocks of time in one thread only",
+                got="threads=2, ahead=blocks",
+                fix="leave one of them out",
+            )
+        return _choose(lowered, options, threads, why)
+    way = _choose(lowered, options, 1, "blocks of time go in one thread")
+    n_ahead = sum(what == BLOCKS for what in way.ahead.values())
+    if ahead == "blocks" or n_ahead == len(lowered.populations):
+        return way
+    return _choose(lowered, options, threads, why)
+
+
+def _choose(lowered: Lowered, options: Options, threads: int, why: str) -> Way:
+    """Choose all else, for so many threads."""
+    dense = options.own.get("dense", "auto")
     way = _delivery(lowered, options, threads)
     if way.delivery != "calendar":
         way = replace(way, threads=threads, why_threads=why)
     if way.delivery == "ring":
-        return replace(way, dense=dense_projections(lowered, dense))
+        return _ahead(lowered, options, replace(way, dense=dense_projections(lowered, dense)))
     if dense == "bitmaps":
         raise InvalidInput(
             "backend 'event'",
@@ -119,7 +152,34 @@ def choose_way(lowered: Lowered, options: Options) -> Way:
             got=f"delivery={way.delivery}, dense=bitmaps",
             fix="use delivery=ring, or leave dense out",
         )
-    return way
+    return _ahead(lowered, options, way)
+
+
+def _ahead(lowered: Lowered, options: Options, way: Way) -> Way:
+    """Choose which populations run ahead in blocks of time."""
+    wanted, neurons = options.own.get("ahead", "auto"), options.own.get("neurons", "auto")
+    if wanted == "blocks" and (way.delivery == "calendar" or neurons == "wheel"):
+        raise InvalidInput(
+            "backend 'event'",
+            "sweeps neurons in blocks of time, of a ring or of queues",
+            got=f"delivery={way.delivery}, neurons={neurons}, ahead=blocks",
+            fix="leave ahead out, or the others",
+        )
+    if way.delivery == "calendar" or neurons == "wheel" or way.threads > 1:
+        return way
+    bitmaps = frozenset(i for i, what in way.dense.items() if what == BITMAP)
+    itemsize = np.dtype(options.precision).itemsize
+    ahead = ahead_populations(lowered, wanted, bitmaps, itemsize)
+    if wanted == "blocks" and BLOCKS not in ahead.values():
+        reasons = [f"{lowered.populations[i].name}: {why}" for i, why in ahead.items()]
+        raise InvalidInput(
+            "backend 'event'",
+            "runs ahead in blocks of time only where inputs alone reach a population that sends "
+            "to nobody",
+            got="; ".join(reasons) or "no population",
+            fix="leave ahead out",
+        )
+    return replace(way, ahead=ahead, always_ahead=wanted == "blocks")
 
 
 def _threads(lowered: Lowered, options: Options) -> tuple[int, str]:
@@ -172,8 +232,9 @@ def _delivery(lowered: Lowered, options: Options, threads: int) -> Way:
     neurons = options.own.get("neurons", "auto")
     dense = options.own.get("dense", "auto")
     reason = _not_covered(lowered)
-    forced = delivery in ("ring", "queue") or neurons != "auto" or dense == "bitmaps"
-    forced |= options.own.get("threads") == "2"
+    asked = dense == "bitmaps" or options.own.get("ahead") == "blocks"
+    asked |= options.own.get("threads") == "2"
+    forced = delivery in ("ring", "queue") or neurons != "auto" or asked
     if delivery == "calendar" and neurons != "auto":
         raise InvalidInput(
             "backend 'event'",

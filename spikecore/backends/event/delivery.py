@@ -39,6 +39,7 @@ TICK, PROJECTION, OWN, TIMES = 0, 1, 2, 3  # Fast.log
 FIRST, LOGGED = 0, 1  # Fast.log_at
 LINE = 16
 """Numbers of 32 bits in a line of the cache."""
+MOST_LINES, SOON = 8, 4
 
 POPULATION, CELL_0 = np.uint64(0), np.uint64(1)  # Fast.whose
 ONE, SIX, LOW = np.uint64(1), np.uint64(6), np.uint64(63)
@@ -155,6 +156,19 @@ def _count_later(net: Net, st: State, fast: Fast, p: int, own: int, t: int, many
 
 
 @inner
+def _count_due(due: Any, packed: Any, span: Any, how: Any, many: int) -> int:
+    """Count the events of a row that are due after a tick, by their ticks; return how many."""
+    then, t, shift, slots = how
+    mask, late = np.uint64(slots), 0
+    for s in range(span[0], span[1]):
+        tick = then + (np.uint64(packed[s]) >> shift)
+        if tick > t:
+            due[tick & mask] += many
+            late += many
+    return late
+
+
+@inner
 def _settle_oldest(net: Net, st: State, fast: Fast, t: int) -> None:
     """Count the events of the oldest remembered row: due by tick ``t``, or later."""
     at = fast.log_at[FIRST]
@@ -163,12 +177,10 @@ def _settle_oldest(net: Net, st: State, fast: Fast, t: int) -> None:
     lo, hi = net.row[row], net.row[row + 1]
     arrived = (hi - lo) * many
     if t - then <= fast.meta[SLOT_MASK]:
-        begin = net.projection[p, C_SYNAPSE]
-        for s in range(begin + lo, begin + hi):
-            due = then + (np.int64(fast.packed[s]) >> fast.meta[CELL_BITS])
-            if due > t:
-                fast.due[due & fast.meta[SLOT_MASK]] += many
-                arrived -= many
+        begin = np.uint64(net.projection[p, C_SYNAPSE])
+        how = np.uint64(then), np.uint64(t), np.uint64(fast.meta[CELL_BITS]), fast.meta[SLOT_MASK]
+        lo_hi = begin + np.uint64(lo), begin + np.uint64(hi)
+        arrived -= _count_due(fast.due, fast.packed, lo_hi, how, many)
     st.register[DELIVERED] += arrived
     st.register[PENDING] -= arrived
     fast.log_at[FIRST] = (at + 1) % fast.log.shape[1]
@@ -179,6 +191,14 @@ def _settle_oldest(net: Net, st: State, fast: Fast, t: int) -> None:
 def settle_counts(net: Net, st: State, fast: Fast, t: int) -> None:
     """Count all events of remembered rows as of the end of tick ``t``."""
     while fast.log_at[LOGGED] > 0:
+        if fast.log_at[LOGGED] > SOON:  # rows lie all over memory: ask for one that is soon read
+            at = (fast.log_at[FIRST] + SOON) % fast.log.shape[1]
+            p = fast.log[PROJECTION, at]
+            row = net.projection[p, C_ROW] + fast.log[OWN, at]
+            lo, hi = net.row[row], min(net.row[row + 1], net.row[row] + LINE * MOST_LINES)
+            if t - fast.log[TICK, at] <= fast.meta[SLOT_MASK]:
+                for s in range(lo, hi, LINE):
+                    prefetch(fast.packed, np.uint64(net.projection[p, C_SYNAPSE] + s))
         _settle_oldest(net, st, fast, t)
 
 

@@ -69,10 +69,7 @@ def _idle(st: State, fast: Fast, t: int, sources: Any) -> bool:
     if st.register[INPUT] < sources.shape[1] and sources[0, st.register[INPUT]] <= t:
         return False
     slot = t & fast.meta[SLOT_MASK]
-    if fast.meta[QUEUED]:
-        if fast.following[slot] != 0:
-            return False
-    elif fast.due[slot] != 0:
+    if fast.due[slot] != 0 or (fast.meta[QUEUED] and fast.following[slot] != 0):
         return False
     return bool(nobody(fast, t))
 

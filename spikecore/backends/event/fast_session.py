@@ -71,6 +71,7 @@ class FastSession(EventSession):
         self.queued, self.neurons = way.delivery == "queue", way.neurons
         self._blank: Fast | None = None
         self._drawn: frozenset[int] = frozenset()
+        self._always_swept: frozenset[int] = frozenset()
         super().__init__(lowered, options, way)
 
     def _wanted(self) -> frozenset[int]:
@@ -170,6 +171,9 @@ class FastSession(EventSession):
                 )
                 for i, what in self.way.dense.items()
             }
+        if self.way.ahead:
+            names = [p.name for p in self.lowered.populations]
+            found["way"]["ahead"] = {names[i]: what for i, what in self.way.ahead.items()}
         return found
 
     # -- neurons: in records (wheel) or in rows of states (sweep) ----------------------
@@ -215,7 +219,7 @@ class FastSession(EventSession):
         ticks = self.tick - self._measured_at if self._measured_at >= 0 else 0
         for i, p in enumerate(self.lowered.populations):
             wanted = bool(part[i, W.SWEPT])
-            if self.neurons == "sweep":
+            if self.neurons == "sweep" or i in self._always_swept:
                 wanted = sweepable(p)
             elif self.neurons == "auto" and ticks > 0:
                 share = part[i, W.HITS] / (max(1, p.size) * ticks)
@@ -355,6 +359,10 @@ class FastSession(EventSession):
         self.tick = self._measured_at = int(register[R.TICK])
         for i in range(len(self.lowered.populations)):
             self._set_population(i, *(state[f"{name}_{i}"] for name in ("x", "last", "until")))
+        self._put_in_flight(state)
+
+    def _put_in_flight(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take over what :meth:`_in_flight` returned; nothing is under way."""
         mask = int(self.fast.meta[M.SLOT_MASK])
         slot = (state["flight_ahead"] + self.tick) & mask
         self.fast.due[(np.arange(mask + 1) + self.tick) & mask] = state["flight_events"]
@@ -373,7 +381,8 @@ class FastSession(EventSession):
         wanted = sum(-(-part.size // BLOCK) for part in parts) + 1
         register = self.state.register
         free = (int(R.FREE_HEAD), int(R.N_FREE))
-        self.fast = grow_queues(self.fast, register, free, wanted)
+        if register[R.N_FREE] < wanted:
+            self.fast = grow_queues(self.fast, register, free, wanted)
         f = self.fast
         for own, part in zip(slots, parts, strict=True):
             before = -1

@@ -218,6 +218,32 @@ class Vectors:
             found = b.insert_element(found, b.load(b.gep(table, [place])), lane)
         return Vector(b, found)
 
+    def every(self, condition: Vector) -> Any:
+        """Return whether a condition holds for all neurons."""
+        bits = condition.bits()
+        return self.builder.icmp_unsigned("==", bits, bits.type(2**WIDTH - 1))
+
+    def either(self, one: Vector, block: Any, other: Vector, other_block: Any) -> Vector:
+        """Return what was computed in the block of code that was taken."""
+        phi = self.builder.phi(one.value.type)
+        phi.add_incoming(one.value, block)
+        phi.add_incoming(other.value, other_block)
+        return Vector(self.builder, phi)
+
+    def permute(self, data: Any, at: Any, index: Vector) -> Vector:
+        """Look up one of the :data:`WIDTH` entries from ``at`` on, whichever each neuron has.
+
+        Written as lanes of a vector picked by other lanes, which is one instruction where the
+        processor has one for it, and loads elsewhere.
+        """
+        b, table = self.builder, self.load(data, at).value
+        found = ir.Constant(table.type, ir.Undefined)
+        for i in range(WIDTH):
+            lane = ir.IntType(32)(i)
+            one = b.extract_element(table, b.extract_element(index.value, lane))
+            found = b.insert_element(found, one, lane)
+        return Vector(b, found)
+
 
 def _shuffled(b: Any, one: Any, two: Any, places: list[int]) -> Any:
     mask = ir.Constant(ir.VectorType(ir.IntType(32), len(places)), places)

@@ -37,6 +37,7 @@ __all__ = [
     "cell_layout",
     "grow_queues",
     "sweepable",
+    "works_in_vectors",
 ]
 
 Array = npt.NDArray[Any]
@@ -217,6 +218,13 @@ def _is_lif(entry: Array, ports: dict[int, int]) -> bool:
     alone[:, :-1] = np.eye(entry.shape[0], dtype=bool)
     alone[-1] = True
     return len(ports) in (1, 2) and bool((alone | ~entry).all())
+
+
+def works_in_vectors(p: LoweredPopulation, ports: dict[int, int]) -> bool:
+    """Whether ``sweep_lif.py`` has a case for a population; ``ports``: those used."""
+    from spikecore.backends.event.small import small_table
+
+    return small_table(p, ports, 0.0) is not None and _is_lif(_used_entries(p, ports)[1], ports)
 
 
 def build_fast(

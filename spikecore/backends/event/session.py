@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecore.backends.event import kernels
+from spikecore.backends.event.ahead import BLOCKS
 from spikecore.backends.event.choice import CHOICES, Way, choose_way
 from spikecore.backends.event.tables import (
     C,
@@ -75,6 +76,10 @@ class EventBackend:
             from spikecore.backends.event.threaded import ThreadedSession
 
             return ThreadedSession(lowered, options, way)
+        if BLOCKS in way.ahead.values():
+            from spikecore.backends.event.ahead_session import AheadSession
+
+            return AheadSession(lowered, options, way)
         from spikecore.backends.event.fast_session import FastSession
 
         return FastSession(lowered, options, way)

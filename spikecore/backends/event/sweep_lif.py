@@ -22,7 +22,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from spikecore.backends.event.caching import inner
+from spikecore.backends.event.caching import inlined, inner
 from spikecore.backends.event.delivery import is_untouched, trailing_zeros
 from spikecore.backends.event.lanes import INDEX, WIDTH, Vector, Vectors, where
 from spikecore.backends.event.packed import Fast, W
@@ -30,7 +30,7 @@ from spikecore.backends.event.small import GAIN, HELD_GAIN, H
 from spikecore.backends.event.sweep import read_swept
 from spikecore.backends.event.tables import Net, P, R, State
 
-__all__ = ["sweep_lif"]
+__all__ = ["sweep_lanes", "sweep_lif"]
 
 P_START, P_STATES, P_THRESHOLD = int(P.START), int(P.N_STATES), int(P.THRESHOLD_0)
 P_RESET, P_JUMP, P_H = int(P.RESET_0), int(P.JUMP_0), int(P.H_0)
@@ -111,12 +111,30 @@ class _Sweep:
     def _coefficients(self, gap: Vector, holds: Vector, plain: Vector) -> dict[int, Vector]:
         if self.alike:
             return {e: where(holds, *pair) for e, pair in self.pairs.items()}
-        radix, none = self.v.constant(self.whole, DIGITS), self.v.constant(self.whole, 0)
-        digit = where(plain, gap + where(holds, radix, none), none)
-        return {
-            e: self.v.look_up(self.given["table"], self._plus("table_0", e * 2 * DIGITS), digit)
-            for e in self.row + self.diagonal
-        }
+        v, none = self.v, self.v.constant(self.whole, 0)
+        gap = where(plain, gap, none)
+        digit = gap + where(plain & holds, v.constant(self.whole, DIGITS), none)
+        places = {e: self._plus("table_0", e * 2 * DIGITS) for e in self.row + self.diagonal}
+        table = self.given["table"]
+        if not isinstance(self.real, ir.FloatType):  # no vector holds WIDTH of them
+            return {e: v.look_up(table, place, digit) for e, place in places.items()}
+        near = v.every(gap < v.constant(self.whole, WIDTH))
+        with self.b.if_else(near) as (short, long):
+            with short:
+                permuted = [
+                    where(
+                        holds,
+                        v.permute(table, self.b.add(place, INDEX(DIGITS)), gap),
+                        v.permute(table, place, gap),
+                    )
+                    for place in places.values()
+                ]
+                here = self.b.block
+            with long:
+                found = [v.look_up(table, place, digit) for place in places.values()]
+                there = self.b.block
+        pairs = zip(permuted, found, strict=True)
+        return dict(zip(places, (v.either(p, here, f, there) for p, f in pairs), strict=True))
 
     def _arrivals(self, own: Any, y: list[Vector], holds: Vector, plain: Vector) -> Any:
         """Add what has arrived; return who was reached, and by what is not finite."""
@@ -258,22 +276,35 @@ def _fire(net: Net, fast: Fast, p: int, own: int, t: int) -> None:
 @inner
 def sweep_lif(net: Net, st: State, fast: Fast, p: int, t: int, base: int, count: int) -> int:
     """Bring all neurons of ``p`` to tick ``t``, as ``sweep_all``."""
+    fired: int = sweep_lanes(net, st, fast, p, t, base, count, (0, fast.part[p, W_STRIDE]))
+    return fired
+
+
+@inlined
+def sweep_lanes(
+    net: Net, st: State, fast: Fast, p: int, t: int, base: int, count: int, lanes: Any
+) -> int:
+    """Bring some neurons of ``p`` to tick ``t``: ``lanes`` are the first, and how many.
+
+    Both are whole vectors. What it returns is what ``sweep_lif`` does.
+    """
+    lo, n = lanes
     f, row, ports = fast, fast.part[p], fast.part[p, W_PORTS]
-    start, s, size = net.population[p, P_START], net.population[p, P_STATES], row[W_SIZE]
-    last, vectors = row[W_CLOCK], row[W_STRIDE] // WIDTH
+    start, s = net.population[p, P_START] + lo, net.population[p, P_STATES]
+    last, vectors, size = row[W_CLOCK] + lo, n // WIDTH, min(n, row[W_SIZE] - lo)
     # The gap of the median of three: what is common need not be that of the first neuron.
     a, b = t - f.clock[0, last], t - f.clock[0, last + size // 2]
     gap = max(min(a, b), min(max(a, b), t - f.clock[0, last + size - 1]))
     threshold = net.real[net.population[p, P_THRESHOLD]]
     if threshold == np.inf:  # nobody fires, whatever the level
         threshold = threshold - threshold
-    cell_a = base + f.lists[ports + 2]
-    cell_b = base + f.lists[ports + 4] if f.lists[ports] > 1 else cell_a
+    cell_a = base + lo + f.lists[ports + 2]
+    cell_b = base + lo + f.lists[ports + 4] if f.lists[ports] > 1 else cell_a
     way = 4 * s + 2 * (f.lists[ports] - 1)
     if 0 < gap < DIGITS and row[W_ALIKE] == 1:
         way += 1
     arrays = f.swept, f.clock, f.ring, f.table, f.small, f.signs, f.tally
-    where_from = row[W_X], row[W_STRIDE], last, last + f.clock.shape[1], cell_a, cell_b
+    where_from = row[W_X] + lo, row[W_STRIDE], last, last + f.clock.shape[1], cell_a, cell_b
     numbers = (*where_from, row[W_TABLE], row[W_SMALL], vectors, size, f.signs.shape[1], t, gap)
     _sweep(way, arrays, numbers, threshold)
     row[W_ALIKE] = 1 if f.tally[COMMON] * FEW >= size * (FEW - 1) else 0
@@ -288,7 +319,7 @@ def sweep_lif(net: Net, st: State, fast: Fast, p: int, t: int, base: int, count:
         while others != NOTHING:
             bit = np.uint64(trailing_zeros(others))
             others &= others - ONE
-            outcome = _one(net, st, fast, p, np.int64(w) * WIDTH + np.int64(bit), t, base)
+            outcome = _one(net, st, fast, p, lo + np.int64(w) * WIDTH + np.int64(bit), t, base)
             if outcome > 0:
                 fires |= ONE << bit
             elif outcome < 0:
@@ -298,7 +329,7 @@ def sweep_lif(net: Net, st: State, fast: Fast, p: int, t: int, base: int, count:
         while fires != NOTHING:
             own = np.int64(w) * WIDTH + np.int64(trailing_zeros(fires))
             fires &= fires - ONE
-            _fire(net, fast, p, own, t)
+            _fire(net, fast, p, lo + own, t)
             st.lists[SPIKES, count], st.lists[MANY, count] = start + own, 1
             count += 1
     if bad >= 0:
