@@ -1,6 +1,7 @@
-"""Kernels that need no more of CUDA than a thread number, compiled for the CPU.
+"""Kernels that need no more of CUDA than a thread number and shuffles, compiled for the CPU.
 
-Where there is no GPU, this still shows what their source computes: one thread after the other.
+Where there is no GPU, this still shows what their source computes: one thread after the other;
+where threads exchange values, those of a block at the same time.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _BEFORE = """
 using std::exp;
 using std::fabs;
 struct Place { int x, y, z; };
-static Place blockIdx, blockDim = {1, 1, 1}, threadIdx = {0, 0, 0};
+static thread_local Place blockIdx, blockDim = {1, 1, 1}, threadIdx = {0, 0, 0};
 #define __global__
 #define __device__
 #define __forceinline__ inline
@@ -49,6 +50,51 @@ extern "C" void leaky_all(int ticks, int size, int neurons, int reverse, const P
 }
 """
 
+_BEFORE_GROUPS = """
+#include <barrier>
+#include <thread>
+#include <vector>
+// a warp of two groups, so that there are lanes beyond the end
+static std::barrier<> *warp;
+template <typename T> T __shfl_sync(unsigned, T value, int lane, int width) {
+    static T given[64];
+    given[threadIdx.x] = value;
+    warp->arrive_and_wait();
+    const T found = given[threadIdx.x / width * width + lane];
+    warp->arrive_and_wait();
+    return found;
+}
+template <typename F> void in_warps(int size, F run) {
+    std::barrier<> all(2 * GROUP);
+    warp = &all;
+    std::vector<std::thread> threads;
+    for (int lane = 0; lane < 2 * GROUP; lane++)
+        threads.emplace_back([=] {
+            blockDim.x = 2 * GROUP;
+            threadIdx.x = lane;
+            for (int b = 0; b * 2 * GROUP < size; b++) {
+                blockIdx.x = b;
+                run();
+            }
+        });
+    for (auto &thread : threads) thread.join();
+}
+"""
+_AFTER_GROUPS = """
+extern "C" void forward_all(int ticks, int size, int neurons, const REAL *drive, const WIDE *decay,
+        const WIDE *threshold, const WIDE *synapses, const WIDE *start, const WIDE *started,
+        REAL *spikes, WIDE *kept, WIDE *kept_spikes, WIDE *last, WIDE *fired) {
+    in_warps(size, [=] { forward(ticks, size, neurons, drive, decay, threshold, synapses, start,
+                                 started, spikes, kept, kept_spikes, last, fired); });
+}
+extern "C" void backward_all(int ticks, int size, int neurons, const REAL *drive, const REAL *grad,
+        const WIDE *decay, const WIDE *threshold, const WIDE *synapses, const WIDE *kept,
+        const WIDE *kept_spikes, REAL *by_drive, WIDE *by_synapses) {
+    in_warps(size, [=] { backward(ticks, size, neurons, drive, grad, decay, threshold, synapses,
+                                  kept, kept_spikes, by_drive, by_synapses); });
+}
+"""
+
 
 class Module:
     """Stands for :class:`spikecore.backends.torch.cuda.nvrtc.Module`."""
@@ -57,8 +103,11 @@ class Module:
         defined = (o[2:].split("=", 1) for o in options if o.startswith("-D"))
         lines = [f"#define {name} {value}" for name, value in defined]
         path = folder / f"{abs(hash((source, options)))}.cpp"
-        path.write_text("\n".join([*lines, _BEFORE, source, _AFTER]))
-        flags = ["-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-w"]
+        before, after = (_BEFORE, _AFTER)
+        if "__shfl_sync" in source:
+            before, after = _BEFORE + _BEFORE_GROUPS, _AFTER_GROUPS
+        path.write_text("\n".join([*lines, before, source, after]))
+        flags = ["-std=c++20", "-pthread", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-w"]
         built = path.with_suffix(".so")
         subprocess.run(["g++", *flags, "-o", str(built), str(path)], check=True)
         self.library = ctypes.CDLL(str(built))

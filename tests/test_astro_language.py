@@ -23,6 +23,8 @@ from spikecore.cli import main
 
 SMALL = ModelSizes(features=16, layers=1, size=16, hidden=16, heads=2, d_k=8, dropout=0.1)
 GATED = replace(SMALL, clock=True, read_gate=True, mix_gate=True, tied=False)
+FED = replace(GATED, layers=2, feedback=4)
+KINDS = pytest.mark.parametrize("sizes", [SMALL, GATED, FED], ids=["plain", "gated", "feedback"])
 TEXT = b"so it goes, and on it goes. " * 100
 RECIPE = Recipe(steps=40, batch=4, ticks=32, evaluate=10, save=10, warmup=5)
 
@@ -45,7 +47,7 @@ def cli(capsys, tmp_path, monkeypatch):
 TRAIN = ("train", "text.txt", "my.npz", "--features", "16", "--layers", "1", "--window", "32")
 
 
-@pytest.mark.parametrize("sizes", [SMALL, GATED], ids=["plain", "gated"])
+@KINDS
 def test_a_text_is_learned(sizes):
     model = ByteModel(sizes, seed=0)
     training = LanguageTraining(model, TEXT, RECIPE)
@@ -74,7 +76,8 @@ def test_bits_a_byte_is_the_cross_entropy_of_later_halves():
     assert bits_a_byte(Even(), part, 8) == pytest.approx(8.0, rel=1e-6)
 
 
-def test_a_training_stopped_and_resumed_is_the_one_that_was_not(tmp_path):
+@KINDS
+def test_a_training_stopped_and_resumed_is_the_one_that_was_not(tmp_path, sizes):
     class StopAfter:
         def __init__(self, steps):
             self.steps = steps
@@ -83,14 +86,14 @@ def test_a_training_stopped_and_resumed_is_the_one_that_was_not(tmp_path):
             self.steps -= 1
             return self.steps < 0
 
-    whole = ByteModel(SMALL, seed=0)
+    whole = ByteModel(sizes, seed=0)
     LanguageTraining(whole, TEXT, RECIPE).run()
     path = tmp_path / "kept.npz"
-    first = ByteModel(SMALL, seed=0)
+    first = ByteModel(sizes, seed=0)
     training = LanguageTraining(first, TEXT, RECIPE, checkpoint=path)
     assert not training.run(stop=StopAfter(17))
     assert training.done == 17
-    second = ByteModel(SMALL, seed=5)
+    second = ByteModel(sizes, seed=5)
     resumed = LanguageTraining(second, TEXT, RECIPE, checkpoint=path, resume=True)
     assert resumed.done == 17
     assert resumed.run()
@@ -98,7 +101,7 @@ def test_a_training_stopped_and_resumed_is_the_one_that_was_not(tmp_path):
         assert torch.equal(one, other)
 
 
-@pytest.mark.parametrize("sizes", [SMALL, GATED], ids=["plain", "gated"])
+@KINDS
 def test_a_file_holds_the_model_in_half_precision(tmp_path, sizes):
     model = ByteModel(sizes, seed=0).eval()
     model.save(tmp_path / "model.npz")
@@ -108,7 +111,7 @@ def test_a_file_holds_the_model_in_half_precision(tmp_path, sizes):
         assert torch.equal(one.half().float(), other)
 
 
-@pytest.mark.parametrize("sizes", [SMALL, GATED], ids=["plain", "gated"])
+@KINDS
 def test_generation_is_the_stream_of_the_whole(sizes):
     model = ByteModel(sizes, seed=0).eval()
     out = generate(model, b"so it", 30, temperature=0)
@@ -119,11 +122,12 @@ def test_generation_is_the_stream_of_the_whole(sizes):
     assert generate(model, b"so", 30, seed=1) != generate(model, b"so", 30, seed=2)
 
 
-def test_the_state_is_as_large_after_a_thousand_bytes_as_after_one():
-    model = ByteModel(SMALL, seed=0).eval()
+@KINDS
+def test_the_state_is_as_large_after_a_thousand_bytes_as_after_one(sizes):
+    model = ByteModel(sizes, seed=0).eval()
 
-    def sizes(state):
-        parts = [(s.recent, *s.unit, s.membrane) for s in state]
+    def shapes(state):
+        parts = [(s.recent, *s.unit, s.membrane, s.fired) for s in state]
         return [tuple(t.shape) for part in parts for t in part]
 
     state = model.start()
@@ -131,7 +135,7 @@ def test_the_state_is_as_large_after_a_thousand_bytes_as_after_one():
     with torch.no_grad():
         for length in (1, 999):
             _, state = model.stream(torch.zeros(length, 1, dtype=torch.int64), state)
-            found.append(sizes(state))
+            found.append(shapes(state))
     assert found[0] == found[1]
 
 

@@ -91,12 +91,16 @@ def test_all_forms_fire_the_same_spikes(variant, key_map, more):
     assert torch.equal(parallel, recurrent)
 
 
+def tensors(state):
+    return (state.recent, *state.unit, state.membrane, state.fired)
+
+
 @settings(deadline=None, max_examples=25)
 @given(
     variant=st.sampled_from(VARIANTS),
     firing=st.sampled_from(["binary", "graded"]),
     cuts=st.lists(st.integers(1, 49), max_size=4, unique=True),
-    more=st.sampled_from([{}, GATED | {"mix_gate": True}]),
+    more=st.sampled_from([{}, GATED | {"mix_gate": True}, {"feedback": 4}]),
 )
 def test_a_block_streams_what_it_gives_at_once(variant, firing, cuts, more):
     torch.manual_seed(2)
@@ -104,17 +108,19 @@ def test_a_block_streams_what_it_gives_at_once(variant, firing, cuts, more):
     block = block.double().eval()
     given = torch.randn(50, 2, 8, dtype=torch.float64)
     state, pieces = block.start(2), []
-    sizes = [tuple(t.shape) for t in (state.recent, *state.unit, state.membrane)]
+    sizes = [tuple(t.shape) for t in tensors(state)]
     for begin, end in zip([0, *sorted(cuts)], [*sorted(cuts), 50], strict=True):
         piece, state = block.stream(given[begin:end], state)
         pieces.append(piece)
         # the state knows nothing of how long it has gone on
-        assert [tuple(t.shape) for t in (state.recent, *state.unit, state.membrane)] == sizes
+        assert [tuple(t.shape) for t in tensors(state)] == sizes
     assert (torch.cat(pieces) - block(given)).abs().max() < 1e-9
 
 
 @each
-@pytest.mark.parametrize("more", [{}, GATED | {"mix_gate": True}], ids=["plain", "gated"])
+@pytest.mark.parametrize(
+    "more", [{}, GATED | {"mix_gate": True, "feedback": 4}], ids=["plain", "gated"]
+)
 def test_everything_that_is_learned_gets_a_gradient(variant, more):
     torch.manual_seed(3)
     block = AstroBlock(8, variant=variant, heads=2, surrogate=ATan(), **more)
@@ -147,6 +153,29 @@ def test_a_mixing_neuron_that_is_silent_adds_nothing_whatever_its_spikes_are_wor
         assert torch.equal(block(given), silent)
         block.into.bias.zero_()
         assert not torch.equal(block(given), silent)
+
+
+@pytest.mark.parametrize("firing", ["binary", "graded"])
+def test_feedback_reaches_the_group_a_tick_later_and_no_other_neuron(firing):
+    torch.manual_seed(7)
+    block = AstroBlock(8, heads=2, hidden=8, feedback=4, taps=1, tau_mix=2.0, firing=firing)
+    block.double().eval()
+    drives = []
+    block.into.register_forward_hook(lambda _m, _given, out: drives.append(out.detach() / 2))
+    spikes = []
+    block.out_mix.register_forward_hook(lambda _m, given, _out: spikes.append(given[0].detach()))
+    with torch.no_grad():
+        block.among.mul_(6)
+        block(torch.randn(60, 2, 8, dtype=torch.float64))
+    u = s = torch.zeros(2, 8, dtype=torch.float64)
+    for drive, found in zip(drives[0], spikes[0], strict=True):
+        s = s.clamp(max=1.0)
+        back = torch.cat([s[:, :4] @ block.among[0], s[:, 4:] @ block.among[1]], 1)
+        u = u / 2 + drive + back.detach()
+        s = (u >= 0.5) * (u if firing == "graded" else torch.ones_like(u))
+        u = u * (s == 0)
+        torch.testing.assert_close(found, s, rtol=1e-10, atol=1e-12)
+    assert 0.05 < (spikes[0] != 0).double().mean() < 0.95
 
 
 def test_graded_spikes_carry_what_passed_the_threshold():

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from spikecore.astro.checks import check_number
 from spikecore.astro.unit import AMSU, THRESHOLD, AMSUState, Firing
+from spikecore.errors import InvalidInput
+from spikecore.nn.grouped import GROUPS, GroupState, grouped_scan
 from spikecore.nn.scan import lif_scan, lif_stream
 from spikecore.nn.surrogates import QGate, Surrogate
 
@@ -25,11 +27,14 @@ class BlockState(NamedTuple):
     unit : AMSUState
     membrane : Tensor, shape (B, hidden)
         Of the neurons that mix channels.
+    fired : Tensor, shape (B, hidden)
+        Their last spikes; of length 0 without feedback.
     """
 
     recent: Tensor
     unit: AMSUState
     membrane: Tensor
+    fired: Tensor
 
 
 class AstroBlock(nn.Module):
@@ -57,6 +62,9 @@ class AstroBlock(nn.Module):
     mix_gate : bool
         Learn what a spike of a mixing neuron is worth in each tick: a linear map of the stream
         that it came from is its factor. Where no spike is, nothing is multiplied.
+    feedback : int
+        Size of the groups of mixing neurons, neighbours, whose spikes reach one another a tick
+        later by learned synapses: 2, 4, 8, 16 or 32, a divisor of ``hidden``; 0 for none.
     **unit
         Other arguments of :class:`AMSU`.
 
@@ -78,6 +86,7 @@ class AstroBlock(nn.Module):
         surrogate: Surrogate | None = None,
         tau_mix: float = 1.25,
         mix_gate: bool = False,
+        feedback: int = 0,
         **unit: Any,
     ) -> None:
         super().__init__()
@@ -95,6 +104,7 @@ class AstroBlock(nn.Module):
         self.unit = AMSU(features, size, firing=firing, surrogate=surrogate, **unit)
         self.out = nn.Linear(size, features, bias=False)
         self.into, self.out_mix = nn.Linear(features, hidden), nn.Linear(hidden, features)
+        self.among = _synapses(hidden, feedback) if feedback else None
         self.dropout = nn.Dropout(dropout)
         self.surrogate = QGate() if surrogate is None else surrogate
         self.rates = (0.0, 0.0)
@@ -103,33 +113,39 @@ class AstroBlock(nn.Module):
         """Return the state before the first tick, for :meth:`stream`."""
         like = self.out.weight
         recent = like.new_zeros(self.taps - 1, batch, self.norm.weight.numel())
-        hidden = like.new_zeros(batch, self.into.out_features)
-        return BlockState(recent, self.unit.start(batch), hidden)
+        hidden = self.into.out_features
+        fired = like.new_zeros(batch, 0 if self.among is None else hidden)
+        return BlockState(recent, self.unit.start(batch), like.new_zeros(batch, hidden), fired)
 
     def forward(self, stream: Tensor) -> Tensor:
         """Return the stream after the block, shape (T, B, features)."""
-        delayed = self._delayed(self.norm(stream), None)[0]
-        spikes = self.unit(delayed)
+        spikes = self.unit(self._delayed(self.norm(stream), None)[0])
         stream = stream + self.dropout(self.out(spikes))
         drive, worth = self._drive(stream)
-        constants = self._constants(drive)
-        fired = lif_scan(drive, *constants, self.surrogate, graded=self.graded)
-        self._note(spikes, fired)
-        mixed = fired if worth is None else worth * fired
-        return stream + self.dropout(self.out_mix(mixed))
+        if self.among is None:
+            constants = self._constants(drive)
+            fired = lif_scan(drive, *constants, self.surrogate, graded=self.graded)
+        else:
+            nothing = drive.new_zeros(drive.shape[1:])
+            fired = self._exciting(drive, GroupState(nothing, nothing))[0]
+        return self._mixed(stream, spikes, fired, worth)
 
     def stream(self, stream: Tensor, state: BlockState) -> tuple[Tensor, BlockState]:
         """Go on from a state: piece by piece what :meth:`forward` gives at once."""
         delayed, recent = self._delayed(self.norm(stream), state.recent)
         spikes, unit = self.unit.stream(delayed, state.unit)
-        stream = stream + self.out(spikes)
+        stream = stream + self.dropout(self.out(spikes))
         drive, worth = self._drive(stream)
-        fired, membrane = lif_stream(
-            drive, self._constants(drive), state.membrane, self.surrogate, graded=self.graded
-        )
-        self._note(spikes, fired)
-        mixed = fired if worth is None else worth * fired
-        return stream + self.out_mix(mixed), BlockState(recent, unit, membrane)
+        before = state.fired
+        if self.among is None:
+            constants, graded = self._constants(drive), self.graded
+            fired, membrane = lif_stream(
+                drive, constants, state.membrane, self.surrogate, graded=graded
+            )
+        else:
+            fired, (membrane, before) = self._exciting(drive, GroupState(state.membrane, before))
+        after = BlockState(recent, unit, membrane, before)
+        return self._mixed(stream, spikes, fired, worth), after
 
     def _delayed(self, given: Tensor, recent: Tensor | None) -> tuple[Tensor, Tensor]:
         if recent is None:
@@ -154,9 +170,34 @@ class AstroBlock(nn.Module):
         decay, threshold, reset = (like.new_full((size,), value) for value in given)
         return decay, threshold, reset
 
-    def _note(self, spikes: Tensor, fired: Tensor) -> None:
-        if not self.training:
-            self.rates = (
-                float((spikes != 0).float().mean()),
-                float((fired != 0).float().mean()),
+    def _exciting(self, drive: Tensor, start: GroupState) -> tuple[Tensor, GroupState]:
+        """Return spikes of mixing neurons that reach one another, and what is left."""
+        assert self.among is not None
+        with torch.autocast(drive.device.type, enabled=False):
+            constants = self._constants(self.among.detach())[:2]
+            if not drive.is_cuda:  # the loop computes in one type
+                drive = drive.to(self.among.dtype)
+            start = GroupState(*(s.to(self.among.dtype) for s in start))
+            return grouped_scan(
+                drive, constants, self.among, self.surrogate, start, graded=self.graded
             )
+
+    def _mixed(self, stream: Tensor, spikes: Tensor, fired: Tensor, worth: Tensor | None) -> Tensor:
+        """Return the stream with what the mixing neurons add."""
+        if not self.training:
+            shares = (float((each != 0).float().mean()) for each in (spikes, fired))
+            self.rates = (next(shares), next(shares))
+        mixed = fired if worth is None else worth * fired
+        return stream + self.dropout(self.out_mix(mixed))
+
+
+def _synapses(neurons: int, group: int) -> nn.Parameter:
+    """Return weak random synapses within groups, shape (neurons / group, group, group)."""
+    if group not in GROUPS or neurons % group:
+        raise InvalidInput(
+            "AstroBlock.feedback",
+            f"must be one of {', '.join(map(str, GROUPS))} and divide hidden, {neurons}",
+            got=group,
+            fix="use 8 and a multiple of 8 for hidden, or 0 for no feedback",
+        )
+    return nn.Parameter(torch.randn(neurons // group, group, group) * 0.3 * group**-0.5)

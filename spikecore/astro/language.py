@@ -56,6 +56,7 @@ class ModelSizes:
     read_gate: bool = False
     mix_gate: bool = False
     tied: bool = True
+    feedback: int = 0
 
 
 class ByteModel(nn.Module):
@@ -100,6 +101,7 @@ class ByteModel(nn.Module):
                 clock=sizes.clock,
                 read_gate=sizes.read_gate,
                 mix_gate=sizes.mix_gate,
+                feedback=sizes.feedback,
                 surrogate=SURROGATE,
             )
             for _ in range(sizes.layers)

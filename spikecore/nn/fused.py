@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 from spikecore.backends.torch.cuda.nvrtc import Module, module
 from spikecore.nn.surrogates import ATan, Boxcar, FastSigmoid, Gaussian, QGate, Surrogate
 
-__all__ = ["can_fuse", "fused_leaky", "fused_lif"]
+__all__ = ["can_fuse", "compiled", "fused_leaky", "fused_lif"]
 
 _THREADS, _CHUNK = 256, 16
 _NAMES = {
@@ -164,24 +164,32 @@ def _kernels(
     how: _How | None = None,
     flags: dict[str, bool] | None = None,
 ) -> Module:
-    real, wide = _NAMES[dtype]
     how = how or _How(Boxcar(), hard=True, detach=True)  # of no account for leaky integration
     flags = flags or dict.fromkeys(("RESTS", "LIFTS", "BY_DECAY"), False)
     flags |= {"HARD": how.hard, "DETACH": how.detach, "GRADED": how.graded}
-    slope = _SLOPES[type(how.surrogate)](how.surrogate)
+    numbers = {"VECTOR": width} | {name: int(on) for name, on in flags.items()}
+    return compiled("lif.cu", dtype, how.surrogate, numbers)
+
+
+def compiled(
+    source: str, dtype: torch.dtype, surrogate: Surrogate, numbers: dict[str, int]
+) -> Module:
+    """Return the kernels of a file of this package, with REAL, WIDE, HALF and SLOPE defined."""
+    real, wide = _NAMES[dtype]
+    slope = _SLOPES[type(surrogate)](surrogate)
     if wide == "float":  # and nothing of it in double precision
         slope = re.sub(r"(\d\.\d+(?:e-?\d+)?)", r"\1f", slope)
         slope = slope.replace("fabs(", "fabsf(").replace("exp(", "expf(")
+    folder = files(__package__)
     return module(
-        files(__package__).joinpath("lif.cu").read_text(),
+        "".join(folder.joinpath(name).read_text() for name in ("reals.cu", source)),
         (
             "--fmad=false",
             "--prec-div=false",  # of float: the slope of a surrogate needs no last bit
             f"-DREAL={real}",
             f"-DWIDE={wide}",
             f"-DHALF={int(dtype == torch.bfloat16)}",
-            f"-DVECTOR={width}",
-            *(f"-D{name}={int(on)}" for name, on in flags.items()),
+            *(f"-D{name}={number}" for name, number in numbers.items()),
             f"-DSLOPE(x)=({slope})",
         ),
     )
