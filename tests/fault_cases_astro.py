@@ -121,6 +121,10 @@ FAULTS = {
         "activity of integers": lambda: unit()(ZEROS.int()),
         "a block without taps": partial(AstroBlock, 4, taps=0),
         "a mixing membrane of one tick or less": partial(AstroBlock, 4, tau_mix=1.0),
+        "feedback in groups of 3": partial(AstroBlock, 4, feedback=3),
+        "groups that do not divide the mixing neurons": partial(
+            AstroBlock, 4, hidden=12, feedback=8
+        ),
         "a surrogate triangle of height 0": partial(QGate, 0.0),
         "a lift with recurrent synapses": lifted_and_recurrent,
         "events for an astrocyte that stores nothing": partial(events, variant="none"),
@@ -131,6 +135,8 @@ FAULTS = {
         "more items than keys": lambda: tasks.associative_recall(1, 5, draw(), keys=4),
         "digits without scikit-learn": without_digits,
         "a training of no steps": partial(small, steps=0),
+        "noise in place of all bytes": partial(small, noise=1.0),
+        "weights that decay by less than nothing": partial(small, weight_decay=-1.0),
         "a text too short to train on": partial(train, text=b"too short"),
         "a checkpoint of another training": of_another_training,
         "a checkpoint in place of a model": a_checkpoint_as_model,

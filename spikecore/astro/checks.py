@@ -10,7 +10,7 @@ from torch import Tensor
 
 from spikecore.errors import InvalidInput, UnknownName
 
-__all__ = ["check_activity", "check_choice", "check_number"]
+__all__ = ["check_activity", "check_choice", "check_number", "check_range"]
 
 _AXES = 3
 
@@ -58,3 +58,10 @@ def check_number(place: str, given: Any, *, above: float, whole: bool = False) -
         kind = "whole number" if whole else "finite number"
         fix = "leave it out for the usual value" if not whole else f"use {above + 1:g} or more"
         raise InvalidInput(place, f"must be a {kind} above {above:g}", got=given, fix=fix)
+
+
+def check_range(place: str, given: Any, low: float, below: float) -> None:
+    """Raise unless ``given`` is a number of at least ``low`` and less than ``below``."""
+    if isinstance(given, bool) or not isinstance(given, int | float) or not low <= given < below:
+        rule = f"must lie in [{low:g}, {below:g})"
+        raise InvalidInput(place, rule, got=given, fix="leave it out for the usual value")

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from spikecore.astro.checks import check_number
+from spikecore.astro.checks import check_number, check_range
 from spikecore.errors import FileRefused, InvalidInput
 from spikecore.files import check_writable, read_archive, write_archive
 from spikecore.interrupts import StopRequest
@@ -66,6 +66,8 @@ class Recipe:
         for name in ("steps", "batch", "ticks", "evaluate", "save"):
             check_number(f"Recipe.{name}", getattr(self, name), above=0, whole=True)
         check_number("Recipe.rate", self.rate, above=0.0)
+        check_range("Recipe.noise", self.noise, 0.0, 1.0)
+        check_range("Recipe.weight_decay", self.weight_decay, 0.0, math.inf)
 
 
 def parts_of(text: bytes, ticks: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -290,7 +292,7 @@ class LanguageTraining:
                 self._update()
         torch.cuda.current_stream().wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, stream=aside):  # streams do not share scratch memory
             self._update()
         with torch.no_grad():
             for name, value in self.model.state_dict().items():

@@ -37,7 +37,7 @@ def command() -> None:
 @click.argument("model", type=_PATH, required=False)
 @click.option("--prompt", default="\n", help="What to continue. Default: a new line.")
 @click.option("--bytes", "length", default=400, show_default=True, help="How many to write.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", default=0, show_default=True, help="Of what is drawn.")
 @click.option("--temperature", default=0.8, show_default=True, help="0: the likeliest byte.")
 @output_options
 def generate_command(
@@ -85,13 +85,35 @@ def generate_command(
     show_default=True,
     help="Spikes of 1, or spikes that carry what passed the threshold.",
 )
-@click.option("--dropout", default=0.1, show_default=True)
-@click.option("--steps", default=1000, show_default=True)
+@click.option(
+    "--feedback",
+    default=8,
+    show_default=True,
+    help="Mixing neurons whose spikes reach one another: 2, 4, 8, 16 or 32, or 0 for none.",
+)
+@click.option(
+    "--dropout",
+    default=0.1,
+    show_default=True,
+    help="Share of what a block adds that is left out in training.",
+)
+@click.option(
+    "--noise",
+    default=0.05,
+    show_default=True,
+    help="Share of the bytes read in training that are replaced by others of the text.",
+)
+@click.option(
+    "--weight-decay", default=1.0, show_default=True, help="Of matrices, as AdamW takes it."
+)
+@click.option("--steps", default=1000, show_default=True, help="Steps of the optimiser.")
 @click.option("--batch", default=16, show_default=True, help="Windows a step.")
 @click.option("--window", default=128, show_default=True, help="Bytes a window.")
-@click.option("--rate", default=6e-3, show_default=True, help="Learning rate.")
+@click.option("--rate", default=6e-3, show_default=True, help="Highest learning rate.")
 @click.option("--evaluate", default=100, show_default=True, help="Steps between validations.")
-@click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--seed", default=0, show_default=True, help="Of weights, windows, noise and dropout."
+)
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @click.option("--bfloat16", is_flag=True, help="Multiply matrices in bfloat16.")
 @click.option(
@@ -106,7 +128,10 @@ def train_command(
     layers: int,
     variant: str,
     firing: str,
+    feedback: int,
     dropout: float,
+    noise: float,
+    weight_decay: float,
     steps: int,
     batch: int,
     window: int,
@@ -150,6 +175,7 @@ def train_command(
         clock=True,
         read_gate=True,
         mix_gate=True,
+        feedback=feedback,
         tied=False,
     )
     recipe = Recipe(
@@ -160,6 +186,8 @@ def train_command(
         evaluate=evaluate,
         save=evaluate,
         seed=seed,
+        noise=noise,
+        weight_decay=weight_decay,
     )
     model = ByteModel(sizes, seed=seed)
     training = LanguageTraining(
