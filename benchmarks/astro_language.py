@@ -15,6 +15,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -26,21 +27,23 @@ from torch import nn
 
 from spikecore.astro.language import ByteModel, ModelSizes, generate
 from spikecore.astro.training import LanguageTraining, Recipe
-from spikecore.interrupts import deferred_interrupts
-from spikecore.progress import progress_bar
+from spikecore.interrupts import StopRequest, deferred_interrupts
+from spikecore.progress import OnProgress, progress_bar
 
 CONTEXTS = (512, 2048, 8192, 16384, 32768, 65536)
 RATES = {"gru": 4e-3, "gru1": 6e-3, "transformer": 3e-3}
 
 
-def built(name: str, sizes: ModelSizes) -> nn.Module:
+def built(name: str, sizes: ModelSizes, target: int | None = None) -> nn.Module:
     """Return a model by name: gru, gru1 (one layer), transformer, or a spiking one.
 
     Spiking ones are a variant and a kind of spike joined by a hyphen, e.g. delta-binary;
     delta-graded-gated has gates, clock and a readout of its own, and fewer mixing neurons for it.
     """
     drop, width = sizes.dropout, sizes.features
-    target = count(ByteModel(sizes))
+    group = sizes.feedback or 1
+    plain = replace(sizes, feedback=0)
+    fixed, target = target is not None, target or count(ByteModel(plain))
     peers: dict[str, Callable[[int], nn.Module]] = {
         "gru": lambda h: GRU(h, 2, width, drop),
         "gru1": lambda h: GRU(h, 1, width, drop),
@@ -50,61 +53,103 @@ def built(name: str, sizes: ModelSizes) -> nn.Module:
         return fitted(peers[name], target)
     variant, firing, *gated = name.split("-")
     sizes = replace(sizes, variant=variant, firing=firing)
-    if not gated:
+    if gated:
+        sizes = replace(sizes, clock=True, read_gate=True, mix_gate=True, tied=False)
+    elif not fixed:
         return ByteModel(sizes)
-    sizes = replace(sizes, clock=True, read_gate=True, mix_gate=True, tied=False)
-    return fitted(lambda hidden: ByteModel(replace(sizes, hidden=hidden)), target)
+    whole = lambda hidden: max(group, hidden // group * group)  # noqa: E731 - whole groups
+    return fitted(lambda hidden: ByteModel(replace(sizes, hidden=whole(hidden))), target)
 
 
-def train(name: str, text: bytes, sizes: ModelSizes, recipe: Recipe, given: Any) -> dict[str, Any]:
-    """Train a model and return its row of results."""
-    torch.manual_seed(recipe.seed)
-    model = built(name, sizes)
+def train(
+    name: str, text: bytes, sizes: ModelSizes, recipe: Recipe, given: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """Train a model, once for each seed and all of them at once; return rows of results."""
     usual = RATES.get(name, recipe.rate)
     rate = given.peer_rate if given.peer_rate and name in RATES else usual
-    recipe = replace(recipe, rate=rate)
     graph = given.graph and not name.startswith("gru")
-    checkpoint = given.out / f"astro_language_{name}.checkpoint.npz"
-    training = LanguageTraining(
-        model,
-        text,
-        recipe,
-        device=given.device,
-        bfloat16=given.bfloat16,
-        graph=graph,
-        checkpoint=None if given.no_checkpoint else checkpoint,
-        resume=given.resume and checkpoint.exists(),
-    )
-    begin, first = time.perf_counter(), training.done
-    with deferred_interrupts() as stop, progress_bar(name, recipe.steps - training.done) as on:
-        complete = training.run(on, stop)
+    trainings = []
+    for seed in given.seeds:
+        torch.manual_seed(seed)
+        checkpoint = given.out / f"astro_language_{name}_{seed}.checkpoint.npz"
+        training = LanguageTraining(
+            built(name, sizes, given.parameters),
+            text,
+            replace(recipe, rate=rate, seed=seed),
+            device=given.device,
+            bfloat16=given.bfloat16,
+            graph=graph,
+            checkpoint=None if given.no_checkpoint else checkpoint,
+            resume=given.resume and checkpoint.exists(),
+        )
+        trainings.append(training)
+    first = sum(training.done for training in trainings)
+    steps = recipe.steps * len(trainings)
+    begin = time.perf_counter()
+    with deferred_interrupts() as stop, progress_bar(name, steps - first) as on:
+        complete = all(run_all(trainings, on, stop))
     synchronize(given.device)
     seconds = time.perf_counter() - begin
-    curve = training.curve
-    row = {
+    taken = sum(training.done for training in trainings) - first
+    speed = {
+        "seconds": round(seconds, 1),
+        "bytes_a_second": round(taken * recipe.batch * recipe.ticks / seconds),
+    }
+    rows = [row_of(name, training, given) | speed for training in trainings]
+    for row in rows:
+        print(json.dumps({k: v for k, v in row.items() if k != "curve"}), flush=True)
+    if given.contexts and not stop:
+        rows[0]["stream"] = against_context(trainings[0].model, given.device)
+        print(name, json.dumps(rows[0]["stream"]), flush=True)
+    if not complete:
+        sys.exit(130)
+    return rows
+
+
+def run_all(
+    trainings: list[LanguageTraining], on: OnProgress, stop: StopRequest | None
+) -> list[bool]:
+    """Run trainings to their end, several in a thread and on a CUDA stream each."""
+    if len(trainings) == 1:
+        return [trainings[0].run(on, stop)]
+
+    def run(training: LanguageTraining) -> bool:
+        if not training.train.is_cuda:
+            return training.run(on, stop)
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.default_stream())
+        with torch.cuda.stream(stream):
+            complete = training.run(on, stop)
+        stream.synchronize()
+        return complete
+
+    with ThreadPoolExecutor(len(trainings)) as pool:
+        return list(pool.map(run, trainings))
+
+
+def row_of(name: str, training: LanguageTraining, given: argparse.Namespace) -> dict[str, Any]:
+    """Return what a training came to; write its model to a file."""
+    model, recipe, curve = training.model, training.recipe, training.curve
+    complete = training.done == recipe.steps
+    row: dict[str, Any] = {
         "model": name,
+        "seed": recipe.seed,
         "parameters": count(model),
         "complete": complete,
         "steps": training.done,
         "rate": recipe.rate,
-        "seconds": round(seconds, 1),
-        "bytes_a_second": round((training.done - first) * recipe.batch * recipe.ticks / seconds),
         "curve": {k: [round(v, 4) for v in values] for k, values in asdict(curve).items()},
     }
     if complete:
         row["validation"] = min(curve.validation)
         row["test"] = training.test_bits()
     if isinstance(model, ByteModel):
+        row["sizes"] = asdict(model.sizes)
         row["firing_rates"] = [[round(r, 4) for r in rates] for rates in model.eval().rates]
         row["tau_a"] = [[round(t, 1) for t in b.unit.tau_a.tolist()] for b in model.blocks]
         if complete:
-            model.save(given.out / f"astro_language_{name}.npz")
+            model.save(given.out / f"astro_language_{name}_{recipe.seed}.npz")
             row["sample"] = generate(model, b"ROMEO:\n", 300).decode("latin-1")
-    print(json.dumps({k: v for k, v in row.items() if k != "curve"}), flush=True)
-    row["stream"] = None if stop or not given.contexts else against_context(model, given.device)
-    print(name, json.dumps(row["stream"]), flush=True)
-    if not complete:
-        sys.exit(130)
     return row
 
 
@@ -167,6 +212,10 @@ def synchronize(device: str) -> None:
         torch.cuda.synchronize()
 
 
+def seeds(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(",")))
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("text", type=Path)
@@ -182,12 +231,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--hidden", type=int, help="mixing neurons; default twice --features")
     parser.add_argument("--layers", type=int, default=3)
     parser.add_argument("--heads", type=int, default=4)
+    parser.add_argument("--d-k", type=int, help="length of keys; default features / heads")
+    parser.add_argument("--feedback", type=int, default=0, help="mixing neurons of a group, or 0")
+    parser.add_argument("--parameters", type=int, help="fit all models to so many")
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--rate", type=float, default=6e-3)
     parser.add_argument("--peer-rate", type=float, help="of GRU and transformer")
     parser.add_argument("--noise", type=float, default=0.0, help="share of bytes replaced")
     parser.add_argument("--weight-decay", type=float, default=0.1)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=seeds, default=(0,), help="e.g. 0,1,2: all at once")
     parser.add_argument("--evaluate", type=int, default=200)
     parser.add_argument("--contexts", action="store_true", help="measure time and memory a byte")
     parser.add_argument("--only", type=Path, help="a model on file: measure that, train nothing")
@@ -213,8 +265,9 @@ def main() -> None:
         size=given.size or width,
         hidden=given.hidden or 2 * width,
         heads=given.heads,
-        d_k=width // given.heads,
+        d_k=given.d_k or width // given.heads,
         dropout=given.dropout,
+        feedback=given.feedback,
     )
     recipe = Recipe(
         steps=given.steps,
@@ -223,7 +276,6 @@ def main() -> None:
         rate=given.rate,
         evaluate=given.evaluate,
         save=max(500, given.evaluate),
-        seed=given.seed,
         noise=given.noise,
         weight_decay=given.weight_decay,
     )
@@ -240,7 +292,7 @@ def main() -> None:
         found["gpu"] = torch.cuda.get_device_name()
     results = {"machine": found, "sizes": asdict(sizes), "recipe": asdict(recipe), "models": []}
     for name in given.models.split(","):
-        results["models"].append(train(name, text, sizes, recipe, given))
+        results["models"] += train(name, text, sizes, recipe, given)
         path = given.out / f"{given.name}.json"
         path.write_text(json.dumps(results, indent=1) + "\n")
 
