@@ -366,6 +366,37 @@ def test_what_cannot_run_ahead_is_refused_and_said():
             run(net(), 5 * ms, backend=f"event:ahead=blocks,{others}")
 
 
+def test_blocks_go_in_one_thread(monkeypatch, tmp_path):
+    monkeypatch.setattr(choice, "MANY_NEURONS", 0)
+    monkeypatch.setattr(choice, "MANY_SYNAPSES", 0)
+    monkeypatch.setattr(choice, "_processors", lambda: 2)
+    network = layer()
+    one, other = (Simulation(network, backend=b) for b in ("event", "event:ahead=off"))
+    results = [s.run(100 * ms) for s in (one, other)]
+    assert_same(*results)
+    way, plain = (r.provenance["way"] for r in results)
+    assert way["threads"] == "1: blocks of time go in one thread"
+    assert way["ahead"] == {"n": BLOCKS}
+    assert plain["threads"].startswith("2: ")
+    asked = run(network, 100 * ms, backend="event:threads=2")
+    assert "ahead" not in asked.provenance["way"]
+    for saved, opened in ((one, "event:ahead=off"), (other, "event")):
+        saved.save(tmp_path / "c")
+        again = Simulation(network, backend=opened)
+        again.restore(tmp_path / "c")
+        assert_same(again.run(50 * ms), run(network, 150 * ms, backend="clocked"))
+    more = [
+        Population("r", 9, LIF(synapse=Delta())),
+        Projection("x", "r", RandomPairs(0.1), 5 * mV, 3 * ms),
+        Projection("r", "r", RandomPairs(0.5), 2 * mV, 9 * ms),
+    ]
+    found = run(layer(parts=more), 100 * ms).provenance["way"]
+    assert found["threads"].startswith("2: ")
+    assert "ahead" not in found
+    with pytest.raises(InvalidInput, match="one thread only"):
+        run(network, 1 * ms, backend="event:ahead=blocks,threads=2")
+
+
 def test_bitmaps_stay_bitmaps():
     network = Network(
         [
