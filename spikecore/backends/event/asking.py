@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from spikecore.backends.event.caching import inlined
+from spikecore.backends.event.caching import inlined, inner
 from spikecore.backends.event.delivery import LINE, prefetch
 from spikecore.backends.event.packed import Fast
 from spikecore.backends.event.tables import C, Net, R, State
@@ -24,11 +24,31 @@ SPIKES = 2  # State.lists
 MOST_ROWS, MOST_LINES = 4, 8
 
 
+# What follows is compiled once, for several callers, and handed arrays: a call copies seven
+# values of each.
+@inner
+def _where(group: Any, projection: Any, row: Any, n: int, g: int) -> None:
+    for p in range(group[g, 0], min(group[g + 1, 0], group[g, 0] + MOST_ROWS)):
+        prefetch(row, np.uint64(projection[p, C_ROW] + n - projection[p, C_SOURCE]))
+
+
+@inner
+def _rows(group: Any, projection: Any, rows: Any, packed: Any, weight: Any, n: int, g: int) -> None:
+    for p in range(group[g, 0], min(group[g + 1, 0], group[g, 0] + MOST_ROWS)):
+        row = projection[p, C_ROW] + n - projection[p, C_SOURCE]
+        lo, hi = rows[row], rows[row + 1]
+        hi = min(hi, lo + LINE * MOST_LINES)
+        first, w = projection[p, C_SYNAPSE], projection[p, C_WEIGHT]
+        for s in range(lo, hi, LINE):
+            prefetch(packed, np.uint64(first + s))
+            if projection[p, C_WEIGHT_STEP] != 0:
+                prefetch(weight, np.uint64(w + s))
+
+
 @inlined
 def _ask_where(net: Net, n: int, g: int) -> None:
     """Ask for where the rows of neuron ``n`` of group ``g`` begin."""
-    for p in range(net.group[g, 0], min(net.group[g + 1, 0], net.group[g, 0] + MOST_ROWS)):
-        prefetch(net.row, np.uint64(net.projection[p, C_ROW] + n - net.projection[p, C_SOURCE]))
+    _where(net.group, net.projection, net.row, n, g)
 
 
 @inlined
@@ -41,16 +61,7 @@ def ask_for_places(net: Net, n: int, g: int) -> None:
 @inlined
 def ask_for_rows(net: Net, st: State, fast: Fast, n: int) -> None:
     """Ask for the rows of neuron ``n``."""
-    g = net.node[n, 0]
-    for p in range(net.group[g, 0], min(net.group[g + 1, 0], net.group[g, 0] + MOST_ROWS)):
-        row = net.projection[p, C_ROW] + n - net.projection[p, C_SOURCE]
-        lo, hi = net.row[row], net.row[row + 1]
-        hi = min(hi, lo + LINE * MOST_LINES)
-        first, w = net.projection[p, C_SYNAPSE], net.projection[p, C_WEIGHT]
-        for s in range(lo, hi, LINE):
-            prefetch(fast.packed, np.uint64(first + s))
-            if net.projection[p, C_WEIGHT_STEP] != 0:
-                prefetch(st.weight, np.uint64(w + s))
+    _rows(net.group, net.projection, net.row, fast.packed, st.weight, n, net.node[n, 0])
 
 
 @inlined

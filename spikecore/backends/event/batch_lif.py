@@ -11,7 +11,6 @@ the ticks until then.
 
 from __future__ import annotations
 
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -80,10 +79,10 @@ def row_table(p: LoweredPopulation) -> npt.NDArray[np.float64]:
 
 
 class _Batch:
-    """Writes what is done with one vector of neurons with ``s`` states and ``ports`` ports."""
+    """Writes what is done with one vector of neurons with ``s`` states and one or two ports."""
 
-    def __init__(self, v: Vectors, given: dict[str, Any], s: int, ports: int) -> None:
-        self.v, self.b, self.given, self.s, self.ports = v, v.builder, given, s, ports
+    def __init__(self, v: Vectors, given: dict[str, Any], s: int) -> None:
+        self.v, self.b, self.given, self.s = v, v.builder, given, s
         self.kind = given["record"].type.pointee
         self.whole = given["whole"].type.pointee
         self.zero = v.constant(self.kind, 0.0)
@@ -146,23 +145,35 @@ class _Batch:
         b.position_at_end(done)
         return [Vector(b, b.load(place)) for place in places]
 
-    def _arrivals(self, own: list[Any], x: list[Vector], holds: Vector) -> tuple[Any, Any]:
-        """Add what has arrived; return states and who was reached. Cells are as new then."""
-        v, b, touched = self.v, self.b, self.v.constant(TRUTH, 0)
-        for k in range(self.ports):
-            cells = [self._at("ring", b.add(self.given[("cell_a", "cell_b")[k]], i)) for i in own]
-            cell = v.gather(cells)
-            for place in cells:
-                b.store(ir.Constant(self.kind, -0.0), place)
-            v.store(self.given["batch"], INDEX((ARRIVED + k) * WIDTH), cell)
-            touched = touched | ~cell.untouched()
-            arrived = cell + self.zero
-            gains = [
-                (self._entry(HELD_GAIN + 3 * k + i), self._entry(GAIN + 3 * k + i))
-                for i in range(self.s)
-            ]
-            x = [one + where(holds, *gain) * arrived for one, gain in zip(x, gains, strict=True)]
-        return x, touched
+    def _arrivals(self, own: list[Any], x: list[Vector], holds: Vector) -> list[Vector]:
+        """Return states with what has arrived, then who was reached. Cells are as new then."""
+        b = self.b
+        one = self._arrived(0, own, [*x, self.v.constant(TRUTH, 0)], holds)
+        before = b.block
+        with b.if_then(self.given["two_ports"]):
+            two = self._arrived(1, own, one, holds)
+            within = b.block
+        found = []
+        for old, new in zip(one, two, strict=True):
+            value = b.phi(new.value.type)
+            value.add_incoming(old.value, before)
+            value.add_incoming(new.value, within)
+            found.append(Vector(b, value))
+        return found
+
+    def _arrived(self, k: int, own: list[Any], x: list[Vector], holds: Vector) -> list[Vector]:
+        """Add what has arrived at port ``k``."""
+        v, b, touched = self.v, self.b, x[self.s]
+        cells = [self._at("ring", b.add(self.given[("cell_a", "cell_b")[k]], i)) for i in own]
+        cell = v.gather(cells)
+        for place in cells:
+            b.store(ir.Constant(self.kind, -0.0), place)
+        v.store(self.given["batch"], INDEX((ARRIVED + k) * WIDTH), cell)
+        arrived, new = cell + self.zero, []
+        for i in range(self.s):
+            gains = self._entry(HELD_GAIN + 3 * k + i), self._entry(GAIN + 3 * k + i)
+            new.append(x[i] + where(holds, *gains) * arrived)
+        return [*new, touched | ~cell.untouched()]
 
     def write(self) -> Any:
         """Write everything; return as bits who is left to scalar code, and who needs a call."""
@@ -177,7 +188,7 @@ class _Batch:
         mixed = ~holds & ~(until <= last)
         held = where(holds, v.constant(self.whole, RADIX), self.none)
         x = self._carried(old, now - last, held)
-        x, touched = self._arrivals(own, x, holds)
+        *x, touched = self._arrivals(own, x, holds)
         level = rest = self.zero
         for i in range(s):
             level = level + self._entry(H + i) * x[i]
@@ -241,16 +252,17 @@ def _looked(typing: Any, way: Any, arrays: Any, numbers: Any) -> Any:
         v = Vectors(context, builder)
         own_arrays, own_numbers = (unpack(builder, a) for a in arguments[1:3])
         given = dict(zip(NUMBERS, own_numbers, strict=True))
+        given["two_ports"] = builder.trunc(arguments[0], TRUTH)
         for name, kind, array in zip(ARRAYS, arrays, own_arrays, strict=True):
             given[name] = v.data(kind, array)
         found = alloca(builder, INDEX)
         done = builder.append_basic_block("looked")
-        switch = builder.switch(arguments[0], done)
-        for s, ports in product((1, 2, 3), (1, 2)):
-            block = builder.append_basic_block(f"look_{s}_{ports}")
-            switch.add_case(INDEX(2 * s + ports - 1), block)
+        switch = builder.switch(builder.lshr(arguments[0], INDEX(1)), done)
+        for s in (1, 2, 3):
+            block = builder.append_basic_block(f"look_{s}")
+            switch.add_case(INDEX(s), block)
             builder.position_at_end(block)
-            builder.store(_Batch(v, given, s, ports).write(), found)
+            builder.store(_Batch(v, given, s).write(), found)
             builder.branch(done)
         builder.position_at_end(done)
         return builder.load(found)
