@@ -99,9 +99,10 @@ def generate_command(
 )
 @click.option(
     "--noise",
-    default=0.05,
+    default=0.0,
     show_default=True,
-    help="Share of the bytes read in training that are replaced by others of the text.",
+    help="Share of the bytes read in training that are replaced by others of the text; "
+    "0.05 where each byte is read fifty times.",
 )
 @click.option(
     "--weight-decay", default=1.0, show_default=True, help="Of matrices, as AdamW takes it."
