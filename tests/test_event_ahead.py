@@ -48,7 +48,7 @@ def small_networks_too():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(choice, "SMALL", -1)
         patch.setattr(ahead, "LEAST", -1)
-        patch.setattr(ahead, "STRETCH", 0)
+        patch.setattr(ahead, "STRETCH", {4: 0, 8: 0})
         yield
 
 
@@ -219,9 +219,9 @@ def test_it_is_chosen_where_much_is_sent_and_runs_are_long():
 
 
 def test_it_is_not_chosen_where_it_gains_nothing(monkeypatch):
-    monkeypatch.setattr(ahead, "STRETCH", 9)
+    monkeypatch.setattr(ahead, "STRETCH", {4: 0, 8: 9})
     assert "synapses of a row lie close together" in said(layer())["n"]
-    monkeypatch.setattr(ahead, "STRETCH", 0)
+    monkeypatch.setattr(ahead, "STRETCH", {4: 0, 8: 0})
     monkeypatch.setattr(ahead, "AHEAD_BYTES", 1000)
     assert "more than 0.001 MB" in said(layer())["n"]
     monkeypatch.setattr(ahead, "KEY_BITS", 4)

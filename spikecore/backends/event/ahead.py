@@ -24,8 +24,9 @@ BLOCKS = "blocks"
 LEAST = 100_000
 """Synapses of a population from which on it is worth while."""
 
-STRETCH = 4
-"""Synapses of a row in one tile, on average, from which on it is worth while."""
+STRETCH = {4: 9.5, 8: 8.0}
+"""Synapses of a row in one tile, on average, from which on it is worth while, by bytes of
+a number: measured, see docs/decisions/0010."""
 
 AHEAD_BYTES = 1_000_000_000
 """Largest memory that is taken for it without being asked."""
@@ -142,10 +143,9 @@ def _not_worth(lowered: Lowered, number: int, itemsize: int) -> str:
     layout = layout_of(lowered, [number], itemsize)
     synapses, width = _size(lowered, number), layout.width[number]
     stretches = sum(_stretches(lowered.projections[i], width) for i in _onto(lowered, number))
-    if synapses < STRETCH * stretches:
-        return (
-            f"{synapses / stretches:.2g} synapses of a row lie close together, fewer than {STRETCH}"
-        )
+    if synapses < STRETCH[itemsize] * stretches:
+        few = f"{synapses / stretches:.2g} synapses of a row lie close together"
+        return f"{few}, fewer than {STRETCH[itemsize]:g}"
     cells = int((layout.tile[:, T.ROW]).sum()) * layout.longest
     size = itemsize * 2 * cells + synapses * (4 + itemsize) + 12 * stretches
     if size > AHEAD_BYTES:
@@ -156,7 +156,8 @@ def _not_worth(lowered: Lowered, number: int, itemsize: int) -> str:
 def _stretches(q: Any, width: int) -> float:
     """Estimate, from some rows, into how many stretches all rows are cut."""
     used = np.flatnonzero(np.diff(q.row))
-    some = used[:: max(1, used.size // SAMPLE)]
+    # Drawn, not every n-th: of a sheet, those might all lie at the edge of a tile.
+    some = np.random.default_rng(0).choice(used, min(SAMPLE, used.size), replace=False)
     found = sum(np.unique(q.target[q.row[r] : q.row[r + 1]] // width).size for r in some)
     return found * used.size / some.size
 
