@@ -52,3 +52,13 @@ def pytest_collection_modifyitems(items):
             item.add_marker(
                 pytest.mark.filterwarnings("default::pytest.PytestUnraisableExceptionWarning")
             )
+
+
+@pytest.fixture(scope="module")
+def fast_ways():
+    """Let networks of any size take the ways that are chosen for large ones."""
+    from spikecore.backends.event import choice
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choice, "SMALL", -1)
+        yield

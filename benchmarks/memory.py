@@ -1,6 +1,6 @@
 """What a synapse weighs: memory of this process before and after a network is built.
 
-    python benchmarks/memory.py KIND PRECISION SYNAPSES    # prints JSON
+    python benchmarks/memory.py KIND PRECISION SYNAPSES THREADS    # prints JSON
 
 KIND says what differs from synapse to synapse: ``drawn`` (weights and delays, drawn by spikecore),
 ``given`` (the same, as arrays of the user, which stay the user's and are not counted),
@@ -26,27 +26,28 @@ KINDS = ("drawn", "given", "delays", "alike")
 FAN = 100
 
 
-def measured(kind: str, precision: str, size: int) -> dict[str, float]:
+def measured(kind: str, precision: str, size: int, threads: int = 1) -> dict[str, float]:
     """Build a network in a process of its own."""
-    command = [sys.executable, __file__, kind, precision, str(size)]
+    command = [sys.executable, __file__, kind, precision, str(size), str(threads)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def built(size: int, kind: str, precision: str) -> dict[str, float]:
+def built(size: int, kind: str, precision: str, threads: str) -> dict[str, float]:
     """Build a recurrent network of ``size`` synapses in this process; return what it took."""
     import spikecore as sc
 
+    how = {"precision": precision, "backend": f"event:threads={threads}"}
     tiny = _network(200_000, kind, _arrays(200_000) if kind == "given" else ())
-    sc.Simulation(tiny, precision=precision)  # kernels loaded: only building is measured
+    sc.Simulation(tiny, **how)  # kernels loaded: only building is measured
     del tiny
     arrays = _arrays(size) if kind == "given" else ()
     network = _network(size, kind, arrays)
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
     before, cpu = _status("VmRSS"), time.process_time()
-    simulation = sc.Simulation(network, precision=precision)
+    simulation = sc.Simulation(network, **how)
     spent, peak = time.process_time() - cpu, _status("VmHWM")
     gc.collect()
     after = _status("VmRSS")
@@ -92,4 +93,4 @@ def _status(key: str) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps(built(int(sys.argv[3]), *sys.argv[1:3])))
+    print(json.dumps(built(int(sys.argv[3]), *sys.argv[1:3], sys.argv[4])))

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -82,15 +83,16 @@ def main() -> None:
 def memory_of_synapses(size: int) -> list[dict[str, Any]]:
     """Measure, print and return bytes a synapse for all kinds of weights and delays."""
     found = []
-    for kind in KINDS:
-        for precision in ("float32", "float64"):
-            row = {"kind": kind, "precision": precision} | measured(kind, precision, size)
-            found.append(row)
-            print(
-                f"{size:,} synapses, {kind}, {precision}: {row['resident_bytes']:.1f} bytes a "
-                f"synapse, {row['peak_bytes']:.1f} at the peak, built in {row['cpu_s']:.2f} s CPU",
-                flush=True,
-            )
+    for kind, precision, threads in product(KINDS, ("float32", "float64"), (1, 2)):
+        row: dict[str, Any] = {"kind": kind, "precision": precision, "threads": threads}
+        row |= measured(kind, precision, size, threads)
+        found.append(row)
+        print(
+            f"{size:,} synapses, {kind}, {precision}, threads={threads}: "
+            f"{row['resident_bytes']:.1f} bytes a synapse, {row['peak_bytes']:.1f} at the peak, "
+            f"built in {row['cpu_s']:.2f} s CPU",
+            flush=True,
+        )
     return found
 
 

@@ -18,7 +18,8 @@ OURS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728")
 def draw(entries: dict[str, Any], path: Path) -> Path:
     """Draw medians on a logarithmic axis, least to most; return ``path``."""
     every = dict.fromkeys(peer for entry in entries.values() for peer in entry["runs"])
-    peers = [peer for peer in every if threads_of(peer) == 1]
+    one_thread = [peer for peer in every if threads_of(peer) == 1]
+    peers = sorted(one_thread, key=is_ours, reverse=True)
     ours = [peer for peer in peers if is_ours(peer)]
     figure, axes = plt.subplots(figsize=(7, 0.6 + 0.62 * len(entries)), layout="constrained")
     height = 0.8 / len(peers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from event_networks import PRECISIONS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import WHATEVER, assert_same
@@ -34,19 +35,19 @@ from spikecore import (
     run,
 )
 from spikecore.backends.event import ahead, ahead_session, choice, packed
-from spikecore.backends.event.ahead import BLOCKS
+from spikecore.backends.event.choice import BLOCKS
 
 TICKS = 120
-PRECISIONS = ["float64", "float32"]
 AHEAD = [f"event:ahead=blocks,dense=lists,delivery={d}" for d in ("ring", "queue")]
 STREAMED = "event:ahead=off,delivery=queue"
 
+pytestmark = pytest.mark.usefixtures("fast_ways")
+
 
 @pytest.fixture(autouse=True, scope="module")
-def small_networks_too():
-    """What is chosen for large networks is tried on small ones."""
+def blocks_for_small_networks():
+    """What is chosen for large populations is tried on small ones."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(choice, "SMALL", -1)
         patch.setattr(ahead, "LEAST", -1)
         patch.setattr(ahead, "STRETCH", {4: 0, 8: 0})
         yield
@@ -375,9 +376,9 @@ def test_blocks_go_in_one_thread(monkeypatch, tmp_path):
     results = [s.run(100 * ms) for s in (one, other)]
     assert_same(*results)
     way, plain = (r.provenance["way"] for r in results)
-    assert way["threads"] == "1: blocks of time go in one thread"
+    assert (way["threads"], way["why_threads"]) == (1, "blocks of time go in one thread")
     assert way["ahead"] == {"n": BLOCKS}
-    assert plain["threads"].startswith("2: ")
+    assert plain["threads"] == 2
     asked = run(network, 100 * ms, backend="event:threads=2")
     assert "ahead" not in asked.provenance["way"]
     for saved, opened in ((one, "event:ahead=off"), (other, "event")):
@@ -391,7 +392,7 @@ def test_blocks_go_in_one_thread(monkeypatch, tmp_path):
         Projection("r", "r", RandomPairs(0.5), 2 * mV, 9 * ms),
     ]
     found = run(layer(parts=more), 100 * ms).provenance["way"]
-    assert found["threads"].startswith("2: ")
+    assert found["threads"] == 2
     assert "ahead" not in found
     with pytest.raises(InvalidInput, match="one thread only"):
         run(network, 1 * ms, backend="event:ahead=blocks,threads=2")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from event_networks import PRECISIONS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import WHATEVER, assert_same
@@ -33,7 +34,6 @@ from spikecore import (
     nA,
     run,
 )
-from spikecore.backends.event import choice
 from spikecore.backends.event.batch_lif import record_layout
 from spikecore.backends.event.horizons import FAR, GRID
 from spikecore.backends.event.packed import W
@@ -44,16 +44,9 @@ WAYS = [
     "event:delivery=queue,neurons=wheel",
     "event:delivery=ring,neurons=auto",
 ]
-PRECISIONS = ["float64", "float32"]
 TICKS = 300
 
-
-@pytest.fixture(autouse=True, scope="module")
-def small_networks_too():
-    """What is chosen for large networks is tried on small ones."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(choice, "SMALL", -1)
-        yield
+pytestmark = pytest.mark.usefixtures("fast_ways")
 
 
 def two_states(threshold, refractory):

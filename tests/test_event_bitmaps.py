@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from event_networks import PRECISIONS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import WHATEVER, assert_same
@@ -36,7 +37,6 @@ from spikecore.backends.event.dense import BITMAP
 
 BITMAPS = [f"event:delivery=ring,dense=bitmaps,neurons={how}" for how in ("wheel", "sweep")]
 LISTS = "event:dense=lists,delivery=ring"
-PRECISIONS = ["float64", "float32"]
 
 
 def assert_bitmaps_agree(network, precision, duration=40):

@@ -7,10 +7,10 @@ import time
 
 import numpy as np
 import pytest
+from event_networks import PRECISIONS, driven, noisy, one_state
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import DURATION, WHATEVER, assert_same, busy_network, networks
-from test_event_ways import PRECISIONS, driven, noisy, one_state
 
 from spikecore import (
     LIF,
@@ -43,13 +43,7 @@ WAYS = [
 ]
 EITHER = ["event:delivery=queue,threads=1", "event:threads=2", *WAYS[1:3]]
 
-
-@pytest.fixture(autouse=True, scope="module")
-def small_networks_too():
-    """What is chosen for large networks is tried on small ones."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(choice, "SMALL", -1)
-        yield
+pytestmark = pytest.mark.usefixtures("fast_ways")
 
 
 def mixed():
@@ -218,21 +212,23 @@ def test_ctrl_c_stops_both_at_the_end_of_a_tick():
 
 def test_two_threads_are_taken_where_they_help(monkeypatch):
     def threads(network, **how):
-        return run(network, 2 * ms, **how).provenance["way"]["threads"]
+        way = run(network, 2 * ms, **how).provenance["way"]
+        return way["threads"], way["why_threads"]
 
     monkeypatch.setattr(choice, "_processors", lambda: 2)
-    assert threads(mixed()) == "1: 62 neurons are fewer than 10000"
+    assert threads(mixed()) == (1, "62 neurons are fewer than 10000")
     monkeypatch.setattr(choice, "MANY_NEURONS", 10)
-    assert "synapses are fewer than 1000000" in threads(mixed())
+    assert "synapses are fewer than 1000000" in threads(mixed())[1]
     monkeypatch.setattr(choice, "MANY_SYNAPSES", 10)
-    assert threads(mixed()).startswith("2: 62 neurons and")
-    assert threads(mixed(), backend="event:threads=1") == "1: asked for"
-    assert threads(busy_network()) == "1: a->a learns"
+    number, why = threads(mixed())
+    assert (number, why[:15]) == (2, "62 neurons and ")
+    assert threads(mixed(), backend="event:threads=1") == (1, "asked for")
+    assert threads(busy_network()) == (1, "a->a learns")
     monkeypatch.setattr(choice, "LONG_TICK", 2.0)
-    assert threads(mixed()) == "1: a tick of 1 ms is shorter than 2.0 ms"
+    assert threads(mixed()) == (1, "a tick of 1 ms is shorter than 2.0 ms")
     monkeypatch.setattr(choice, "LONG_TICK", 0.0)
     monkeypatch.setattr(choice, "_processors", lambda: 1)
-    assert threads(mixed()) == "1: there is one processor"
+    assert threads(mixed()) == (1, "there is one processor")
 
 
 def test_what_cannot_be_parted_is_refused():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from event_networks import PRECISIONS, driven, noisy, one_state
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import DURATION, WHATEVER, assert_same, busy_network, networks, rules
@@ -13,14 +14,12 @@ from spikecore import (
     AllToAll,
     Astrocyte,
     Delta,
-    Exponential,
     FileRefused,
     Hz,
     Input,
     InvalidInput,
     LiRinzel,
     Modulation,
-    MOhm,
     Network,
     OneToOne,
     Pairs,
@@ -35,7 +34,6 @@ from spikecore import (
     UnknownName,
     ms,
     mV,
-    nA,
     run,
     uM,
 )
@@ -53,15 +51,7 @@ WAYS = [
     "event:dense=bitmaps,delivery=ring,neurons=wheel",
     "event:dense=bitmaps,delivery=ring,neurons=sweep",
 ]
-PRECISIONS = ["float64", "float32"]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def small_networks_too():
-    """What is chosen for large networks is tried on small ones."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(choice, "SMALL", -1)
-        yield
+pytestmark = pytest.mark.usefixtures("fast_ways")
 
 
 def assert_every_way_agrees(network, precision):
@@ -178,47 +168,6 @@ def test_learning_from_all_to_all(network, precision, full):
         assert_same(*(s.run(30 * ms) for s in (simulation, oracle)))
 
 
-def driven(n=200):
-    """Neurons that their drive alone makes fire, inhibited now and then: long waits."""
-    unit = LIF(
-        v_rest=-49 * mV,
-        v_reset=-60 * mV,
-        v_threshold=-50 * mV,
-        refractory=5 * ms,
-        resistance=1 * MOhm,
-        synapse=Exponential(5 * ms, 10 * ms),
-    )
-    start = np.random.default_rng(1).uniform(-60, -50, n)
-    return Network(
-        [
-            Population("e", n, unit, initial={"v": start * mV}),
-            Population("i", n // 4, unit, initial={"v": start[: n // 4] * mV}),
-            Projection("e", "e", RandomPairs(0.1), 1.6 * nA, 0.1 * ms),
-            Projection("e", "i", RandomPairs(0.1), 1.6 * nA, 0.1 * ms),
-            Projection("i", "e", RandomPairs(0.1), 9.0 * nA, 0.1 * ms, port="inh"),
-            Projection("i", "i", RandomPairs(0.1), 9.0 * nA, 0.1 * ms, port="inh"),
-        ],
-        dt=0.1 * ms,
-    )
-
-
-def noisy(n=700):
-    """Every neuron reached in nearly every tick: more than one block of a sweep."""
-    unit = LIF(
-        v_rest=0 * mV, v_reset=10 * mV, v_threshold=20 * mV, refractory=2 * ms, synapse=Delta()
-    )
-    return Network(
-        [
-            Input("x", n, PoissonCounts(20_000 * Hz), record=False),
-            Population("n", n, unit, initial={"v": 0 * mV}),
-            Projection("x", "n", OneToOne(), 0.1 * mV, 0.1 * ms),
-            Projection("n", "n", RandomPairs(0.1), 0.1 * mV, 1.5 * ms),
-            Projection("n", "n", RandomPairs(0.1), 0.5 * mV, 1.5 * ms, port="inh", name="inh"),
-        ],
-        dt=0.1 * ms,
-    )
-
-
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("network", [driven(), noisy()], ids=["driven", "noisy"])
 def test_larger_networks(network, precision):
@@ -247,27 +196,6 @@ def test_counts_drawn_in_the_kernel(rate, precision):
     oracle = run(network, 6 * ms, backend="clocked", precision=precision)
     for way in WAYS:
         assert_same(run(network, 6 * ms, backend=way, precision=precision), oracle)
-
-
-def one_state(**parameters):
-    """Only a membrane; ports, thresholds and resets that the one loop has to know of."""
-    rng = np.random.default_rng(3)
-    tick = np.sort(rng.integers(0, 250, 4000))
-    ports = parameters.pop("ports", ("exc",))
-    unit = LIF(tau_m=20 * ms, synapse=Delta(), **parameters)
-    return Network(
-        [
-            Input("x", 530, Train(tick * ms, rng.integers(0, 530, tick.size))),
-            Population("n", 530, unit),
-            *(
-                Projection("x", "n", OneToOne(), w * mV, 2 * ms, p, name=p)
-                for p, w in zip(ports, (9, 2), strict=False)
-            ),
-            Projection("n", "n", RandomPairs(0.1), -0.2 * mV, 70 * ms, name="back"),
-            Probe("n", "v"),
-        ],
-        dt=1 * ms,
-    )
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -315,7 +243,8 @@ def test_the_result_says_which_way_was_taken_and_why():
         "delivery": "queue",
         "why": "asked for",
         "neurons": {"e": "sweep", "i": "sweep"},
-        "threads": "1: 250 neurons are fewer than 10000",
+        "threads": 1,
+        "why_threads": "250 neurons are fewer than 10000",
     }
 
 

@@ -133,8 +133,8 @@ def _explained(result: Result) -> list[str]:
     lines = [f"way: delivery by {way['delivery']} ({way['why']})"]
     lines += [f"way: {name} by {how}" for name, how in way["neurons"].items()]
     if "threads" in way:
-        number, _, why = way["threads"].partition(": ")
-        lines.append(f"way: in {'two threads' if number == '2' else 'one thread'} ({why})")
+        number = "one thread" if way["threads"] == 1 else "two threads"
+        lines.append(f"way: in {number} ({way['why_threads']})")
     for name, how in way.get("dense", {}).items():
         lines.append(f"way: {name} {'as bitmaps' if how == 'bitmap' else f'no bitmap ({how})'}")
     for name, how in way.get("ahead", {}).items():

@@ -8,18 +8,24 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecore.backends.event.ahead_run import Ahead, T
+from spikecore.backends.event.choice import BLOCKS
 from spikecore.backends.event.entries import entry_words
-from spikecore.backends.event.packed import Fast, M, cell_layout, sweepable, works_in_vectors
+from spikecore.backends.event.layout import works_in_vectors
+from spikecore.backends.event.packed import Fast, M, cell_layout, sweepable
 from spikecore.backends.event.tables import C, Net, State
 from spikecore.backends.lowering import Lowered
 from spikecore.inputs import PoissonCounts
 
-__all__ = ["BLOCKS", "Layout", "ahead_populations", "build_ahead", "layout_of"]
+__all__ = [
+    "Layout",
+    "ahead_populations",
+    "build_ahead",
+    "carried",
+    "layout_of",
+    "places_carried",
+]
 
 Array = npt.NDArray[Any]
-
-BLOCKS = "blocks"
-"""What is said of a population that runs ahead in blocks of time; of others, why it does not."""
 
 LEAST = 100_000
 """Synapses of a population from which on it is worth while."""
@@ -244,6 +250,55 @@ def build_ahead(
         often=np.zeros(inputs, np.int64),
         event=np.empty(0, np.uint64),
     )
+
+
+def _places(
+    lowered: Lowered, layout: Layout, active: frozenset[int]
+) -> list[tuple[int, int, Array]]:
+    """Return first cell, first place in ``Ahead.carry``, and tile, for each used port of each."""
+    cells = cell_layout(lowered)[0]
+    found: list[tuple[int, int, Array]] = []
+    for row in layout.tile:
+        population = int(row[T.POPULATION])
+        for j, port in enumerate(sorted(cells[population])):
+            if population in active:
+                at = int(row[T.CARRY_0]) + j * layout.width[population]
+                found.append((cells[population][port] + int(row[T.LO]), at, row))
+    return found
+
+
+def carried(
+    lowered: Lowered, layout: Layout, active: frozenset[int], carry: Array
+) -> dict[str, Array]:
+    """Return what is kept of past blocks, as ``flight.in_flight``, but for numbers of events."""
+    parts: dict[str, list[Array]] = {
+        "flight_ahead": [np.empty(0, np.int64)],
+        "flight_cell": [np.empty(0, np.int64)],
+        "flight_value": [np.empty(0, carry.dtype)],
+    }
+    for cell, at, row in _places(lowered, layout, active):
+        own = np.lib.stride_tricks.as_strided(
+            carry[at:],
+            (layout.longest, int(row[T.LANES])),
+            (int(row[T.ROW]) * carry.itemsize, carry.itemsize),
+        )
+        then, lane = np.nonzero(~((own == 0) & np.signbit(own)))
+        parts["flight_ahead"].append(then)
+        parts["flight_cell"].append(cell + lane)
+        parts["flight_value"].append(own[then, lane])
+    return {name: np.concatenate(some) for name, some in parts.items()}
+
+
+def places_carried(
+    lowered: Lowered, layout: Layout, active: frozenset[int], cells: Array, ticks: Array
+) -> Array:
+    """Return where in ``Ahead.carry`` arrivals at ``cells`` in so many ticks belong, or -1."""
+    n_cells = cell_layout(lowered)[1]
+    first, step = np.full(n_cells, -1), np.zeros(n_cells, np.int64)
+    for cell, at, row in _places(lowered, layout, active):
+        own = slice(cell, cell + int(row[T.LANES]))
+        first[own], step[own] = at + np.arange(row[T.LANES]), row[T.ROW]
+    return np.where(first[cells] < 0, -1, first[cells] + ticks * step[cells])
 
 
 def _fits_keys(lowered: Lowered, layout: Layout) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,11 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecore.backends.event import packed
-from spikecore.backends.event.ahead import BLOCKS, build_ahead, layout_of
+from spikecore.backends.event.ahead import (
+    build_ahead,
+    carried,
+    layout_of,
+    places_carried,
+)
 from spikecore.backends.event.ahead_run import FAILED, Ahead, T, run_blocks
-from spikecore.backends.event.choice import Way
+from spikecore.backends.event.choice import BLOCKS, Way
 from spikecore.backends.event.fast_session import FIRST_TICKS, SWEEP_FROM, SWEEP_TO, FastSession
-from spikecore.backends.event.packed import Fast, M, W, cell_layout
+from spikecore.backends.event.flight import nothing_in_flight
+from spikecore.backends.event.packed import Fast, W
 from spikecore.backends.event.tables import C, Net, R
 from spikecore.backends.lowering import Lowered
 from spikecore.backends.protocol import Options
@@ -127,7 +132,7 @@ class AheadSession(FastSession):
     def _move(self, wanted: frozenset[int]) -> None:
         """Let these populations run ahead, and no others: take what is under way along."""
         f, register = self.fast, self.state.register
-        found = self._in_flight() if register[R.PENDING] else self._nothing()
+        found = self._in_flight() if register[R.PENDING] else nothing_in_flight(self.fast)
         f.ring[:], f.due[:], f.following[:] = -0.0, 0, 0
         blocks = f.entry_next.size  # the first is never used: 0 says that a queue is empty
         f.entry_next[:] = np.append(np.arange(1, blocks), -1)
@@ -138,23 +143,15 @@ class AheadSession(FastSession):
             ahead.carry[:] = -0.0
             ahead.tile[:, T.ACTIVE] = np.isin(ahead.tile[:, T.POPULATION], list(wanted))
             self._masked = self._without(wanted)
-        place = self._carried(found)
+        place = places_carried(
+            self.lowered, self._layout, wanted, found["flight_cell"], found["flight_ahead"]
+        )
         own = place >= 0
         if wanted:
             # In order, one by one: queues keep each arrival by itself.
             np.add.at(ahead.carry[self._side], place[own], found["flight_value"][own])
         names = ("flight_ahead", "flight_cell", "flight_value")
         self._put_in_flight(found | {name: found[name][~own] for name in names})
-
-    def _nothing(self) -> dict[str, npt.NDArray[Any]]:
-        """Return what :meth:`_in_flight` does where nothing is under way."""
-        none = np.empty(0, np.int64)
-        return {
-            "flight_ahead": none,
-            "flight_cell": none,
-            "flight_value": np.empty(0, self.dtype),
-            "flight_events": np.zeros_like(self.fast.due),
-        }
 
     def _arrays(self) -> Ahead:
         """Return what blocks need, with the weights of now."""
@@ -367,42 +364,10 @@ class AheadSession(FastSession):
 
     # -- what is under way ---------------------------------------------------------------
 
-    def _places(self) -> list[tuple[int, int, IndexArray]]:
-        """Return first cell, first place in ``carry``, and tile, for each used port of each."""
-        cells = cell_layout(self.lowered)[0]
-        found: list[tuple[int, int, IndexArray]] = []
-        for row in self._layout.tile:
-            population = int(row[T.POPULATION])
-            for j, port in enumerate(sorted(cells[population])):
-                if population in self._active:
-                    at = int(row[T.CARRY_0]) + j * self._layout.width[population]
-                    found.append((cells[population][port] + int(row[T.LO]), at, row))
-        return found
-
     def _in_flight(self) -> dict[str, npt.NDArray[Any]]:
         found = super()._in_flight()
         if not self._active or self._ahead is None:
             return found
-        carry, longest = self._ahead.carry[self._side], self._layout.longest
-        parts = {name: [found[name]] for name in ("flight_ahead", "flight_cell", "flight_value")}
-        for cell, at, row in self._places():
-            own = np.lib.stride_tricks.as_strided(
-                carry[at:],
-                (longest, int(row[T.LANES])),
-                (int(row[T.ROW]) * carry.itemsize, carry.itemsize),
-            )
-            then, lane = np.nonzero(~((own == 0) & np.signbit(own)))
-            parts["flight_ahead"].append(then)
-            parts["flight_cell"].append(cell + lane)
-            parts["flight_value"].append(own[then, lane])
-        return found | {name: np.concatenate(some) for name, some in parts.items()}
-
-    def _carried(self, flight: Mapping[str, npt.NDArray[Any]]) -> IndexArray:
-        """Return where in ``carry`` each arrival belongs, or -1."""
-        first = np.full(1 << int(self.fast.meta[M.CELL_BITS]), -1)
-        step = np.zeros(first.size, np.int64)
-        for cell, at, row in self._places():
-            own = slice(cell, cell + int(row[T.LANES]))
-            first[own], step[own] = at + np.arange(row[T.LANES]), row[T.ROW]
-        who, ticks = flight["flight_cell"], flight["flight_ahead"]
-        return np.where(first[who] < 0, -1, first[who] + ticks * step[who])
+        carry = self._ahead.carry[self._side]
+        mine = carried(self.lowered, self._layout, self._active, carry)
+        return found | {name: np.concatenate([found[name], mine[name]]) for name in mine}

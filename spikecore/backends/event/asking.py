@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from spikecore.backends.event.caching import inlined, inner
-from spikecore.backends.event.delivery import LINE, prefetch
+from spikecore.backends.event.delivery import LINE, MOST_LINES, prefetch
 from spikecore.backends.event.packed import Fast
 from spikecore.backends.event.tables import C, Net, R, State
 
@@ -21,7 +21,7 @@ C_ROW, C_SOURCE, C_SYNAPSE = int(C.ROW_0), int(C.SOURCE), int(C.SYNAPSE_0)
 C_WEIGHT, C_WEIGHT_STEP = int(C.WEIGHT_0), int(C.WEIGHT_STEP)
 N_SPIKES, INPUT = int(R.N_SPIKES), int(R.INPUT)
 SPIKES = 2  # State.lists
-MOST_ROWS, MOST_LINES = 4, 8
+MOST_ROWS = 4
 
 
 # What follows is compiled once, for several callers, and handed arrays: a call copies seven

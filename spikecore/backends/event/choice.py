@@ -8,14 +8,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from spikecore.backends.event.ahead import BLOCKS, ahead_populations
 from spikecore.backends.event.dense import BITMAP, dense_projections
 from spikecore.backends.event.packed import cell_layout
 from spikecore.backends.lowering import Lowered
 from spikecore.backends.protocol import Choice, Options
 from spikecore.errors import InvalidInput
 
-__all__ = ["CHOICES", "LAST_TICK", "RING_BYTES", "Way", "choose_way"]
+__all__ = ["BLOCKS", "CHOICES", "LAST_TICK", "RING_BYTES", "Way", "choose_way"]
 
 CHOICES: Mapping[str, Choice] = {
     "delivery": Choice(
@@ -42,12 +41,15 @@ CHOICES: Mapping[str, Choice] = {
     ),
 }
 
+BLOCKS = "blocks"
+"""What is said of a population that runs ahead in blocks of time; of others, why it does not."""
+
 RING_BYTES = 8_000_000
 """Largest ring of cells that is chosen: it should stay in the cache."""
 
 MANY_NEURONS, MANY_SYNAPSES, LONG_TICK = 10_000, 1_000_000, 0.05
 """Neurons, synapses and ms in a tick from which on two threads are chosen: they meet in every tick,
-which takes about as long as looking at 20 to 50 neurons."""
+also where one thread would pass it by (docs/decisions/0013)."""
 
 SMALL = 100_000
 """Synapses up to which the general way is chosen: about as quick there, and compiled in a third of
@@ -167,6 +169,8 @@ def _ahead(lowered: Lowered, options: Options, way: Way) -> Way:
         )
     if way.delivery == "calendar" or neurons == "wheel" or way.threads > 1:
         return way
+    from spikecore.backends.event.ahead import ahead_populations  # needs the kernels
+
     bitmaps = frozenset(i for i, what in way.dense.items() if what == BITMAP)
     itemsize = np.dtype(options.precision).itemsize
     ahead = ahead_populations(lowered, wanted, bitmaps, itemsize)

@@ -25,7 +25,16 @@ from spikecore.backends.event.entries import ask_ahead, put_entry, read_cell, re
 from spikecore.backends.event.packed import BLOCK, Fast, M, W
 from spikecore.backends.event.tables import C, Net, R, State
 
-__all__ = ["LINE", "arrivals", "is_untouched", "prefetch", "room", "send_row", "settle_counts"]
+__all__ = [
+    "LINE",
+    "MOST_LINES",
+    "arrivals",
+    "is_untouched",
+    "prefetch",
+    "room",
+    "send_row",
+    "settle_counts",
+]
 
 C_SYNAPSE, C_WEIGHT, C_WEIGHT_STEP = int(C.SYNAPSE_0), int(C.WEIGHT_0), int(C.WEIGHT_STEP)
 C_SOURCE, SPIKES = int(C.SOURCE), 2  # State.lists
@@ -37,9 +46,10 @@ FREE_HEAD, N_FREE, N_SPIKES = int(R.FREE_HEAD), int(R.N_FREE), int(R.N_SPIKES)
 SENT, DELIVERED, PENDING = int(R.SENT), int(R.DELIVERED), int(R.PENDING)
 TICK, PROJECTION, OWN, TIMES = 0, 1, 2, 3  # Fast.log
 FIRST, LOGGED = 0, 1  # Fast.log_at
-LINE = 16
-"""Numbers of 32 bits in a line of the cache."""
-MOST_LINES, SOON = 8, 4
+LINE, MOST_LINES = 16, 8
+"""Numbers of 32 bits in a line of the cache, and lines of a row that are asked for."""
+
+SOON = 4
 
 POPULATION, CELL_0 = np.uint64(0), np.uint64(1)  # Fast.whose
 ONE, SIX, LOW = np.uint64(1), np.uint64(6), np.uint64(63)

@@ -11,19 +11,10 @@ import numpy.typing as npt
 from spikecore.backends.event import fast, kernels
 from spikecore.backends.event.choice import LAST_TICK, Way
 from spikecore.backends.event.dense import BITMAP
-from spikecore.backends.event.drawn import PROJECTION, drawn_inputs
-from spikecore.backends.event.entries import entry_words, read_entries
-from spikecore.backends.event.packed import (
-    BLOCK,
-    Fast,
-    M,
-    W,
-    blank_of,
-    build_fast,
-    copied,
-    grow_queues,
-    sweepable,
-)
+from spikecore.backends.event.drawn import COLUMNS, PROJECTION, drawn_inputs
+from spikecore.backends.event.flight import in_flight, with_in_flight
+from spikecore.backends.event.layout import build_fast
+from spikecore.backends.event.packed import Fast, M, W, blank_of, copied, grow_queues, sweepable
 from spikecore.backends.event.replay import LEARNING, D, is_dense
 from spikecore.backends.event.session import EventSession
 from spikecore.backends.event.tables import NEVER, C, R, State
@@ -95,7 +86,7 @@ class FastSession(EventSession):
     def _build(self) -> Fast:
         """Lay everything out: once, as :meth:`_reset` may be called for each operation."""
         order, none = self._order_of, np.empty(0, np.uint64)
-        numbers, drawn, steps = frozenset[int](), np.empty((0, 6), np.int64), none
+        numbers, drawn, steps = frozenset[int](), np.empty((0, COLUMNS), np.int64), none
         if not self.queued:
             numbers, drawn, steps = drawn_inputs(self.lowered, order)
         self._drawn = numbers
@@ -163,7 +154,7 @@ class FastSession(EventSession):
         found = super()._provenance()
         for row, p in zip(self.fast.part, self.lowered.populations, strict=True):
             found["way"]["neurons"][p.name] = "sweep" if row[W.SWEPT] else "wheel"
-        found["way"]["threads"] = f"{self.way.threads}: {self.way.why_threads}"
+        found["way"] |= {"threads": self.way.threads, "why_threads": self.way.why_threads}
         if self.way.dense:
             found["way"]["dense"] = {
                 self.lowered.projections[i].name: (
@@ -307,38 +298,8 @@ class FastSession(EventSession):
         return state | self._in_flight()
 
     def _in_flight(self) -> dict[str, npt.NDArray[Any]]:
-        """Return arrivals to come, by tick: cells, sums or weights, and numbers of events."""
-        f, mask = self.fast, int(self.fast.meta[M.SLOT_MASK])
-        if self.queued:
-            entries = [self._queue_entries(slot) for slot in range(mask + 1)]
-            count = np.array([e.size for e in entries])
-            found = np.concatenate(entries)
-            slot = np.repeat(np.arange(mask + 1), count)
-            cells, weights = read_entries(f.entry, self.dtype)
-            cell, value, events = cells[found].astype(np.int64), weights[found], f.due + count
-        else:
-            index = np.flatnonzero(~((f.ring == 0) & np.signbit(f.ring)))
-            bits = int(f.meta[M.CELL_BITS])
-            slot, cell, value = index >> bits, index & ((1 << bits) - 1), f.ring[index]
-            events = f.due
-        ahead = np.arange(mask + 1)
-        return {
-            "flight_ahead": (slot - self.tick) & mask,
-            "flight_cell": cell,
-            "flight_value": value,
-            "flight_events": events[(ahead + self.tick) & mask].copy(),
-        }
-
-    def _queue_entries(self, slot: int) -> IndexArray:
-        head, following = self.fast.head[slot], int(self.fast.following[slot])
-        if following == 0:
-            return np.empty(0, np.int64)
-        block, places = int(head), []
-        while block != (following - 1) // BLOCK:
-            places.append(np.arange(block * BLOCK, (block + 1) * BLOCK))
-            block = int(self.fast.entry_next[block])
-        places.append(np.arange(block * BLOCK, following))
-        return np.concatenate(places)
+        """Return what is under way, as ``flight.py`` says."""
+        return in_flight(self.fast, self.tick)
 
     def _load(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         if "flight_cell" not in state:
@@ -363,40 +324,5 @@ class FastSession(EventSession):
 
     def _put_in_flight(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
         """Take over what :meth:`_in_flight` returned; nothing is under way."""
-        mask = int(self.fast.meta[M.SLOT_MASK])
-        slot = (state["flight_ahead"] + self.tick) & mask
-        self.fast.due[(np.arange(mask + 1) + self.tick) & mask] = state["flight_events"]
-        if self.queued:
-            self._fill_queues(slot, state["flight_cell"], state["flight_value"])
-            self.fast.due[:] -= np.bincount(slot, minlength=mask + 1)
-        else:
-            index = (slot << int(self.fast.meta[M.CELL_BITS])) + state["flight_cell"]
-            np.add.at(self.fast.ring, index, state["flight_value"])  # in order, one by one
+        self.fast = with_in_flight(self.fast, self.state.register, self.tick, state)
         self._call_all()
-
-    def _fill_queues(self, slot: IndexArray, cell: IndexArray, value: Array) -> None:
-        order = np.argsort(slot, kind="stable")
-        slots, first = np.unique(slot[order], return_index=True)
-        parts = np.split(order, first[1:]) if slots.size else []
-        wanted = sum(-(-part.size // BLOCK) for part in parts) + 1
-        register = self.state.register
-        free = (int(R.FREE_HEAD), int(R.N_FREE))
-        if register[R.N_FREE] < wanted:
-            self.fast = grow_queues(self.fast, register, free, wanted)
-        f = self.fast
-        for own, part in zip(slots, parts, strict=True):
-            before = -1
-            for begin in range(0, part.size, BLOCK):
-                some = part[begin : begin + BLOCK]
-                block = int(register[R.FREE_HEAD])
-                register[R.FREE_HEAD] = f.entry_next[block]
-                register[R.N_FREE] -= 1
-                if before < 0:
-                    f.head[own] = block
-                else:
-                    f.entry_next[before] = block
-                rows = f.entry.reshape(-1, entry_words(self.dtype))[block * BLOCK :][: some.size]
-                rows[:, 0] = cell[some]
-                rows[:, 1:] = value[some].view(np.uint32).reshape(some.size, -1)
-                f.following[own] = block * BLOCK + some.size
-                before = block

@@ -73,10 +73,6 @@ class Vector:
         """Whole numbers without their lowest ``bits``: divided by a power of two, unsigned."""
         return Vector(self.builder, self.builder.lshr(self.value, self._all(bits)))
 
-    def higher(self, bits: int) -> Vector:
-        """Whole numbers times a power of two."""
-        return Vector(self.builder, self.builder.shl(self.value, self._all(bits)))
-
     def _all(self, number: int) -> Any:
         return ir.Constant(self.value.type, [number] * WIDTH)
 
@@ -217,11 +213,6 @@ class Vectors:
                 place = b.zext(place, INDEX)
             found = b.insert_element(found, b.load(b.gep(table, [place])), lane)
         return Vector(b, found)
-
-    def every(self, condition: Vector) -> Any:
-        """Return whether a condition holds for all neurons."""
-        bits = condition.bits()
-        return self.builder.icmp_unsigned("==", bits, bits.type(2**WIDTH - 1))
 
     def either(self, one: Vector, block: Any, other: Vector, other_block: Any) -> Vector:
         """Return what was computed in the block of code that was taken."""

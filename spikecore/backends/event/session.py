@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecore.backends.event import kernels
-from spikecore.backends.event.ahead import BLOCKS
-from spikecore.backends.event.choice import CHOICES, Way, choose_way
+from spikecore.backends.event.choice import BLOCKS, CHOICES, Way, choose_way
 from spikecore.backends.event.tables import (
     C,
     L,

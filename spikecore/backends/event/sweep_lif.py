@@ -118,7 +118,7 @@ class _Sweep:
         table = self.given["table"]
         if not isinstance(self.real, ir.FloatType):  # no vector holds WIDTH of them
             return {e: v.look_up(table, place, digit) for e, place in places.items()}
-        near = v.every(gap < v.constant(self.whole, WIDTH))
+        near = (gap < v.constant(self.whole, WIDTH)).every()
         with self.b.if_else(near) as (short, long):
             with short:
                 permuted = [
