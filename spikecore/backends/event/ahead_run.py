@@ -20,11 +20,11 @@ import numpy.typing as npt
 from numba import njit
 
 from spikecore.backends.event.caching import inlined, inner, kept_with_sources
-from spikecore.backends.event.delivery import prefetch
 from spikecore.backends.event.entries import read_cell, read_weight
 from spikecore.backends.event.packed import Fast
 from spikecore.backends.event.sweep_lif import sweep_lanes
 from spikecore.backends.event.tables import Net, State
+from spikecore.backends.event.words import prefetch
 
 __all__ = ["FAILED", "Ahead", "T", "run_blocks"]
 

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from spikecore.backends.event.caching import inlined, inner
-from spikecore.backends.event.delivery import LINE, MOST_LINES, prefetch
+from spikecore.backends.event.delivery import LINE, MOST_LINES
 from spikecore.backends.event.packed import Fast
 from spikecore.backends.event.tables import C, Net, R, State
+from spikecore.backends.event.words import prefetch
 
 __all__ = ["ask_for", "ask_for_inputs", "ask_for_places", "ask_for_rows"]
 

@@ -22,7 +22,7 @@ from numba.extending import intrinsic
 
 from spikecore.backends.event.horizons import GRID, STEPS, horizon_bounds
 from spikecore.backends.event.lanes import INDEX, WIDTH, Vector, Vectors, where
-from spikecore.backends.event.small import GAIN, HELD_GAIN, MARGIN, THRESHOLD, H
+from spikecore.backends.event.small import GAIN, HELD_GAIN, MARGIN, MOST_STATES, THRESHOLD, H
 from spikecore.backends.lowering import LoweredPopulation
 
 __all__ = ["ARRIVED", "SINCE", "look", "record_layout", "row_table"]
@@ -186,8 +186,10 @@ class _Batch:
         now = self._number("tick")
         holds = now <= until
         mixed = ~holds & ~(until <= last)
-        held = where(holds, v.constant(self.whole, RADIX), self.none)
-        x = self._carried(old, now - last, held)
+        all_held = v.constant(self.whole, RADIX)
+        x = self._carried(old, where(mixed, until - last, self.none), all_held)
+        free = now - where(mixed, until, last)
+        x = self._carried(x, free, where(holds, all_held, self.none))
         *x, touched = self._arrivals(own, x, holds)
         level = rest = self.zero
         for i in range(s):
@@ -196,7 +198,7 @@ class _Batch:
         threshold = self._entry(THRESHOLD)
         can_fire = threshold < v.constant(self.kind, float("inf"))
         fires = (level >= threshold) & ~holds & can_fire
-        special = mixed | fires | (touched & ~rest.same(self.zero))
+        special = fires | (touched & ~rest.same(self.zero))
         kept = touched & ~special
         for i in range(s):
             record[i] = where(kept, x[i], record[i])
@@ -205,9 +207,9 @@ class _Batch:
         places = [self._at("record", b.add(given["record_0"], b.mul(i, INDEX(width)))) for i in own]
         v.store_quads(places, record[:4])
         since = where(holds, until, now)
-        x = self._carried(x, since - now, v.constant(self.whole, RADIX))
-        for i, one in enumerate(x):
-            v.store(given["batch"], INDEX(i * WIDTH), one)
+        x = self._carried(x, since - now, all_held)
+        for i in range(MOST_STATES):
+            v.store(given["batch"], INDEX(i * WIDTH), x[i] if i < s else self.zero)
         v.store(given["since"], INDEX(SINCE * WIDTH), since)
         exist = v.counting(self.whole) < self._number("exist")
         later = ~self._may_wait(x, since, call) & ~special & can_fire & exist
@@ -221,7 +223,7 @@ class _Batch:
         mantissa, exponent = (23, 127) if isinstance(self.kind, ir.FloatType) else (52, 1023)
         one = v.constant(self.whole, 1)
         ticks = call - since - one
-        waits, soon = ~(call < self.none), ticks <= self.none
+        waits, soon = self._number("tick") < call, ticks <= self.none
         drop = mantissa - STEPS.bit_length() + 1
         up = v.constant(self.whole, (1 << drop) - 1)
         step = (ticks.real(self.kind).as_bits() + up).lower(drop)

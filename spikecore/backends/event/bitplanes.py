@@ -17,17 +17,18 @@ import numpy as np
 
 from spikecore.backends.event.apart import read, write
 from spikecore.backends.event.caching import inlined, inner
-from spikecore.backends.event.delivery import prefetch, trailing_zeros
 from spikecore.backends.event.dense import ROWS_AT_A_TIME, B
 from spikecore.backends.event.packed import LANES, Fast, M, W
 from spikecore.backends.event.tables import C, Net, R, State
+from spikecore.backends.event.words import prefetch, trailing_zeros
 
 __all__ = ["send_dense"]
 
 C_SOURCE, C_WEIGHT = int(C.SOURCE), int(C.WEIGHT_0)
 B_ROW, B_WORDS, B_CELL = int(B.ROW_0), int(B.WORDS), int(B.CELL)
 B_DELAY, B_AT_ONCE, B_SIZE = int(B.DELAY), int(B.AT_ONCE), int(B.SIZE)
-CELL_BITS, SLOT_MASK, W_SWEPT = int(M.CELL_BITS), int(M.SLOT_MASK), int(W.SWEPT)
+CELL_BITS, SLOT_MASK = int(M.CELL_BITS), int(M.SLOT_MASK)
+W_SWEPT, W_MARKED = int(W.SWEPT), int(W.MARKED)
 SENT, PENDING = int(R.SENT), int(R.PENDING)
 SPIKES, MANY = 2, 3  # State.lists
 MAP, LO, HI, SYNAPSES = 0, 1, 2, 3  # Fast.bit_row
@@ -229,7 +230,9 @@ def send_dense(net: Net, st: State, fast: Fast, p: int, begin: int, end: int, t:
         np.uint64(fast.bit[p, B_SIZE]),
         st.weight[net.projection[p, C_WEIGHT]] + (net.real[0] - net.real[0]),
     )
-    marks = fast.bits[:0] if fast.part[fast.aims[p], W_SWEPT] else fast.bits
+    aim = fast.part[fast.aims[p]]
+    marks = fast.bits[:0] if aim[W_SWEPT] else fast.bits
+    aim[W_MARKED] = 1
     where = (bit_row, fast.bitmap, fast.packed)
     if rows > FEW:
         at_once = fast.bit[p, B_AT_ONCE]

@@ -14,23 +14,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core.errors import TypingError
-from numba.cpython.unsafe.numbers import trailing_zeros as _trailing_zeros
-from numba.extending import intrinsic
 
 from spikecore.backends.event.caching import inlined, inner
 from spikecore.backends.event.entries import ask_ahead, put_entry, read_cell, read_weight
 from spikecore.backends.event.packed import BLOCK, Fast, M, W
+from spikecore.backends.event.ring import to_ring
 from spikecore.backends.event.tables import C, Net, R, State
+from spikecore.backends.event.words import is_untouched, prefetch
 
 __all__ = [
     "LINE",
     "MOST_LINES",
     "arrivals",
-    "is_untouched",
-    "prefetch",
     "room",
     "send_row",
     "settle_counts",
@@ -54,85 +49,6 @@ SOON = 4
 POPULATION, CELL_0 = np.uint64(0), np.uint64(1)  # Fast.whose
 ONE, SIX, LOW = np.uint64(1), np.uint64(6), np.uint64(63)
 IN_BLOCK = np.uint64(BLOCK - 1)
-
-
-@intrinsic
-def _untouched(typing_context: Any, value: Any) -> Any:
-    """Whether a float is -0.0: compared as bits, so that loops over cells stay vectors."""
-    if not isinstance(value, types.Float):
-        raise TypingError("needs a float")
-    width = value.bitwidth
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        whole = ir.IntType(width)
-        bits = builder.bitcast(arguments[0], whole)
-        return builder.icmp_unsigned("==", bits, ir.Constant(whole, 1 << (width - 1)))
-
-    return types.boolean(value), generate
-
-
-@intrinsic
-def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:
-    """Ask for an entry of an array that will soon be needed; changes no result."""
-    if not isinstance(array, types.Array):
-        raise TypingError("needs an array")
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-        where = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
-        kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
-        call = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
-        for_writing, keep, is_data = (ir.Constant(number, i) for i in (1, 3, 1))
-        builder.call(call, [where, for_writing, keep, is_data])
-        return context.get_dummy_value()
-
-    return types.void(array, types.uint64), generate
-
-
-prefetch: Any = _prefetch
-is_untouched: Any = _untouched
-trailing_zeros: Any = _trailing_zeros
-
-
-@inner
-def _add_row(cells: Any, weights: Any, zero: Any) -> None:
-    for i in range(cells.size):
-        cells[i] += weights[i] + zero
-
-
-@inlined
-def _to_ring(net: Net, st: State, fast: Fast, p: int, lo: int, hi: int, base: Any) -> None:
-    """Add the synapses ``lo .. hi - 1`` of projection ``p`` to their cells."""
-    ring, packed, weight = fast.ring, fast.packed, st.weight
-    mask = np.uint64(fast.meta[INDEX_MASK])
-    first = np.uint64(net.projection[p, C_SYNAPSE])
-    begin, end = first + np.uint64(lo), first + np.uint64(hi)
-    w_at = np.uint64(net.projection[p, C_WEIGHT])
-    zero = net.real[0] - net.real[0]
-    if fast.runs[p] != 0 and net.projection[p, C_WEIGHT_STEP] != 0:  # cells side by side
-        cell = np.int64((base + np.uint64(packed[begin])) & mask)
-        at = np.int64(w_at) + lo
-        _add_row(ring[cell : cell + hi - lo], weight[at : at + hi - lo], zero)
-    elif net.projection[p, C_WEIGHT_STEP] == 0:
-        w = weight[w_at] + zero
-        for s in range(begin, end):
-            ring[(base + np.uint64(packed[s])) & mask] += w
-    else:
-        shift = w_at - first
-        for s in range(begin, end):
-            ring[(base + np.uint64(packed[s])) & mask] += weight[s + shift] + zero
-
-
-@inlined
-def _mark(net: Net, fast: Fast, p: int, lo: int, hi: int, base: Any) -> None:
-    """Remember which cells of the ring a row has reached, for neurons that wait for it."""
-    bits, packed = fast.bits, fast.packed
-    mask = np.uint64(fast.meta[INDEX_MASK])
-    first = np.uint64(net.projection[p, C_SYNAPSE])
-    for s in range(first + np.uint64(lo), first + np.uint64(hi)):
-        cell = (base + np.uint64(packed[s])) & mask
-        bits[cell >> SIX] |= ONE << (cell & LOW)
 
 
 @inlined
@@ -214,13 +130,11 @@ def settle_counts(net: Net, st: State, fast: Fast, t: int) -> None:
 
 @inlined
 def _note(net: Net, st: State, fast: Fast, p: int, own: int, t: int, many: int) -> None:
-    """Note what a row, just added to the ring, has reached, and how many events are due when."""
+    """Note how many events of a row, just added to the ring, are due when."""
     row = net.projection[p, C_ROW] + own
     lo, hi = net.row[row], net.row[row + 1]
     now = t & fast.meta[SLOT_MASK]
     swept = fast.part[fast.aims[p], W_SWEPT] != 0
-    if not swept:
-        _mark(net, fast, p, lo, hi, np.uint64(now) << np.uint64(fast.meta[CELL_BITS]))
     if swept and hi > lo + 1 and net.projection[p, C_DELAY_STEP] != 0:
         _count_later(net, st, fast, p, own, t, many)
     else:
@@ -317,11 +231,11 @@ def send_row(net: Net, st: State, fast: Fast, p: int, own: int, t: int, many: in
     else:
         base = np.uint64(now) << np.uint64(fast.meta[CELL_BITS])
         if many == 1:
-            _to_ring(net, st, fast, p, lo, hi, base)
+            to_ring(net, st, fast, p, lo, hi, base)
         else:
             for k in range(lo, hi):
                 for _ in range(many):
-                    _to_ring(net, st, fast, p, k, k + 1, base)
+                    to_ring(net, st, fast, p, k, k + 1, base)
         _note(net, st, fast, p, own, t, many)
     st.register[SENT] += (hi - lo) * many
     st.register[PENDING] += (hi - lo) * many

@@ -23,7 +23,8 @@ from spikecore.randomness import LARGEST
 __all__ = ["draw_inputs", "drawn_inputs"]
 
 C_SYNAPSE, C_WEIGHT = int(C.SYNAPSE_0), int(C.WEIGHT_0)
-CELL_BITS, SLOT_MASK, W_SWEPT = int(M.CELL_BITS), int(M.SLOT_MASK), int(W.SWEPT)
+CELL_BITS, SLOT_MASK = int(M.CELL_BITS), int(M.SLOT_MASK)
+W_SWEPT, W_MARKED = int(W.SWEPT), int(W.MARKED)
 SENT, PENDING = int(R.SENT), int(R.PENDING)
 MULTIPLIER, HALF, LOW = np.uint64(0xD256D193), np.uint64(32), np.uint64(0xFFFFFFFF)
 WEYL = np.uint64(0x9E3779B9)
@@ -158,6 +159,7 @@ def draw_inputs(net: Net, st: State, fast: Fast, t: int) -> None:
                 sent += here
                 k = k + 4 if more > 0 else end
             if fast.part[fast.aims[p], W_SWEPT] == 0:
+                fast.part[fast.aims[p], W_MARKED] = 1
                 for i in range(n):
                     if fast.random[i] > least:
                         cell = np.uint64(base + lo + i)

@@ -14,7 +14,16 @@ from spikecore.backends.event.dense import BITMAP
 from spikecore.backends.event.drawn import COLUMNS, PROJECTION, drawn_inputs
 from spikecore.backends.event.flight import in_flight, with_in_flight
 from spikecore.backends.event.layout import build_fast
-from spikecore.backends.event.packed import Fast, M, W, blank_of, copied, grow_queues, sweepable
+from spikecore.backends.event.packed import (
+    SPARE,
+    Fast,
+    M,
+    W,
+    blank_of,
+    copied,
+    grow_queues,
+    sweepable,
+)
 from spikecore.backends.event.replay import LEARNING, D, is_dense
 from spikecore.backends.event.session import EventSession
 from spikecore.backends.event.tables import NEVER, C, R, State
@@ -226,15 +235,33 @@ class FastSession(EventSession):
         if changed:
             self._call_all()
 
+    def _list_touched(self) -> None:
+        """List the neurons that wait and whose cells in the ring hold something."""
+        f = self.fast
+        f.part[:, W.MARKED], f.many[:] = 0, 0
+        ring = f.ring.reshape(f.many.shape[1], -1)
+        slots, cells = np.nonzero(~((ring == 0) & np.signbit(ring)))
+        for row in f.part[f.part[:, W.SWEPT] == 0]:
+            ports = row[W.PORTS_0]
+            for k in range(f.lists[ports]):
+                own = cells - f.lists[ports + 2 + 2 * k]
+                mine = (own >= 0) & (own < row[W.SIZE])
+                counts = np.bincount(slots[mine], minlength=ring.shape[0])
+                place = np.arange(np.count_nonzero(mine)) - np.repeat(
+                    np.cumsum(counts) - counts, counts
+                )
+                place += row[W.PLACE_0] + k * (row[W.STRIDE] + SPARE)
+                f.touched[slots[mine], place] = own[mine]
+                f.many[row[W.LIST_0] + k] = counts
+
     def _call_all(self) -> None:
         """Rebuild what follows from the states: marks and wake-up calls."""
         f = self.fast
         f.meta[M.ANY_WHEEL] = int((f.part[:, W.SWEPT] == 0).any())
-        f.link[:] = np.arange(f.link.shape[0], dtype=f.link.dtype)[:, None]
+        f.calls[:], f.call_words[:], f.called[:] = 0, 0, 0
         f.hits[:], f.bits[:], f.listed[:] = 0, 0, f.part[:, W.CHOSEN_0]
         if not self.queued:
-            reached = ~((f.ring == 0) & np.signbit(f.ring))
-            f.bits[:] = np.packbits(reached, bitorder="little").view(np.uint64)
+            self._list_touched()
         for i in range(len(self.lowered.populations)):
             if not f.part[i, W.SWEPT]:
                 self._records(i)[1][:, f.part[i, W.TICKS] + 2] = -1

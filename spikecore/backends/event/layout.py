@@ -17,16 +17,19 @@ from spikecore.backends.event.meeting import alone
 from spikecore.backends.event.packed import (
     BATCH,
     BLOCK,
+    CAPACITY,
+    FAR_ROWS,
     LANES,
     LOG,
-    WHEEL,
+    NEAR,
+    SPARE,
     Fast,
     W,
     cell_layout,
     sweepable,
 )
 from spikecore.backends.event.replay import dense_arrays
-from spikecore.backends.event.small import small_table
+from spikecore.backends.event.small import MOST_STATES, small_table
 from spikecore.backends.event.tables import Net
 from spikecore.backends.lowering import Lowered, LoweredPopulation
 
@@ -118,7 +121,8 @@ def build_fast(
     rows: list[Array] = []
     margin = 64 * float(np.finfo(dtype).eps)
     part = np.zeros((len(lowered.populations), len(W)), np.int64)
-    n_chosen = n_rows = n_small = n_list = n_table = n_clock = n_record = n_swept = 0
+    n_lists = n_places = n_chosen = 0
+    n_rows = n_small = n_list = n_table = n_clock = n_record = n_swept = 0
     for row, p, ports in zip(part, lowered.populations, layout, strict=True):
         s, stride = len(p.unit.states), -(-p.size // 64) * 64
         live, entry = _used_entries(p, ports)
@@ -150,6 +154,9 @@ def build_fast(
             ticks,
             n_rows if like_lif else -1,
             n_chosen,
+            0,
+            n_lists,
+            n_places,
         )
         small.append(np.empty(0) if own_small is None else own_small)
         rows.append(row_table(p) if like_lif else np.empty(0))
@@ -159,7 +166,9 @@ def build_fast(
         n_list += len(own_lists) + flags.size
         n_table += digits.size + bound.size
         n_clock += stride
-        n_chosen += stride * (len(ports) + 1)  # in queues: once for each port, and called
+        n_chosen += stride * (len(ports) + 1)  # once for each port, and called
+        n_lists += len(ports)
+        n_places += len(ports) * (stride + SPARE)
         n_record += p.size * width
         n_swept += s * stride
     slots = 1 if queued else 1 << slot_bits
@@ -192,6 +201,9 @@ def build_fast(
         runs=_runs(lowered, order, bitmaps, packed),
         ring=np.full(slots << cell_bits, -0.0, dtype),
         bits=np.zeros(max(1, (slots << cell_bits) >> 6), np.uint64),
+        reach=_reach(lowered, order, aims, layout, part),
+        touched=np.zeros((1, 1) if queued else (slots, max(1, n_places)), np.uint32),
+        many=np.zeros((max(1, n_lists), slots), np.uint32),
         listed=part[:, W.CHOSEN_0].astype(np.uint64),
         whose=_whose(layout, lowered, cells),
         due=np.zeros(1 << slot_bits, np.int64),
@@ -205,7 +217,11 @@ def build_fast(
         chosen=np.zeros(n_chosen + 4 * WIDTH, np.uint32),
         **_numbers_and_ticks("record", n_record, dtype),
         **_numbers_and_ticks("batch", BATCH * WIDTH, dtype),
-        link=np.repeat(np.arange(n_clock + WHEEL, dtype=np.int32), 2).reshape(-1, 2),
+        waits=np.zeros((MOST_STATES, CAPACITY), dtype),
+        waits_tick=np.zeros((3, CAPACITY), whole),
+        calls=np.zeros((NEAR + FAR_ROWS, n_clock >> 6), np.uint64),
+        call_words=np.zeros((NEAR + FAR_ROWS, (n_clock >> 12) + 1), np.uint64),
+        called=np.zeros(NEAR + FAR_ROWS, np.uint8),
         hits=np.zeros((2, (n_clock >> 6) + 1), np.uint64),
         swept=np.zeros(n_swept, dtype),
         clock=clock,
@@ -237,6 +253,20 @@ def _pack(
             own += p.target
             own += np.uint32(first_cell[i])
         begin += p.size
+
+
+def _reach(
+    lowered: Lowered, order: list[int], aims: list[int], layout: list[dict[int, int]], part: Array
+) -> Array:
+    """Return where the targets of each projection are listed as their cells are touched."""
+    out = np.zeros((len(order), 3), np.int64)
+    for row, i, aim in zip(out, order, aims, strict=True):
+        p = lowered.projections[i]
+        if p.size:
+            k = list(layout[aim]).index(p.port)
+            place = part[aim, W.PLACE_0] + k * (part[aim, W.STRIDE] + SPARE)
+            row[:] = layout[aim][p.port], place, part[aim, W.LIST_0] + k
+    return out
 
 
 def _runs(lowered: Lowered, order: list[int], bitmaps: frozenset[int], packed: Array) -> Array:

@@ -12,13 +12,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
 
 from spikecore.backends.event.caching import inlined, inner
-from spikecore.backends.event.delivery import prefetch, trailing_zeros
-from spikecore.backends.event.packed import Fast, M, W
+from spikecore.backends.event.packed import SPARE, Fast, M, W
 from spikecore.backends.event.tables import R, State
+from spikecore.backends.event.words import prefetch, trailing_zeros
 
 __all__ = ["FAR_APART", "in_order", "list_reached"]
 
@@ -26,24 +24,13 @@ UPDATES, QUEUED = int(R.UPDATES), int(M.QUEUED)
 W_CLOCK, W_STRIDE, W_PORTS = int(W.CLOCK_0), int(W.STRIDE), int(W.PORTS_0)
 W_HITS, W_CHOSEN, W_ROWS = int(W.HITS), int(W.CHOSEN_0), int(W.ROWS_0)
 W_RECORD, W_WIDTH = int(W.RECORD_0), int(W.WIDTH)
+W_MARKED, W_LIST, W_PLACE = int(W.MARKED), int(W.LIST_0), int(W.PLACE_0)
+CELL_BITS = int(M.CELL_BITS)
 WOKEN, WORDS = 0, 1  # Fast.hits
 ONE, SIX = np.uint64(1), np.uint64(6)
 LOW, NOTHING = np.uint64(63), np.uint64(0)
 FAR_APART = 100_000
 """Numbers in records beyond which they do not stay in a cache of 1 MB."""
-
-
-@intrinsic
-def _ones(typing: Any, word: Any) -> Any:
-    """Count the bits of a word."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.ctpop(arguments[0])
-
-    return types.uint64(types.uint64), generate
-
-
-ones: Any = _ones
 
 
 @inlined
@@ -60,23 +47,6 @@ def _list_word(chosen: Any, count: Any, first: Any, todo: Any) -> Any:
         todo = _take(chosen, count, first, todo)
         count += ONE
     return count
-
-
-@inlined
-def _list_busy_word(chosen: Any, count: Any, first: Any, todo: Any) -> Any:
-    """Do the same where several are marked. Six are written in any case, many or few.
-
-    How many there are cannot be guessed, and a wrong guess costs more than six.
-    """
-    end = count + ones(todo)
-    todo = _take(chosen, count, first, todo)
-    todo = _take(chosen, count + np.uint64(1), first, todo)
-    todo = _take(chosen, count + np.uint64(2), first, todo)
-    todo = _take(chosen, count + np.uint64(3), first, todo)
-    todo = _take(chosen, count + np.uint64(4), first, todo)
-    todo = _take(chosen, count + np.uint64(5), first, todo)
-    _list_word(chosen, count + SIX, first, todo)
-    return end
 
 
 @inlined
@@ -114,27 +84,41 @@ def in_order(fast: Fast, p: int, listed: int) -> int:
 
 
 @inner
-def _merge(marks: Any, cells: Any) -> None:
-    for w in range(marks.size):
-        marks[w] |= cells[w]
-        cells[w] = NOTHING
+def _mark(hits: Any, cells: Any, first: int) -> None:
+    """Mark the neurons whose cells are marked, from word ``first`` on; cells are not any more."""
+    for w in range(cells.size):
+        if cells[w] != NOTHING:
+            word = np.uint64(first + w)
+            hits[WOKEN, word] |= cells[w]
+            hits[WORDS, word >> SIX] |= ONE << (word & LOW)
+            cells[w] = NOTHING
+
+
+@inner
+def _copy(out: Any, given: Any) -> None:
+    for i in range(given.size):
+        out[i] = given[i]
 
 
 @inlined
-def _list_cells(fast: Fast, p: int, base: int) -> Any:
-    """List the neurons of ``p`` with a cell that is marked, or called; return where it ends."""
-    ports, chosen = fast.part[p, W_PORTS], fast.chosen
-    words, first = fast.part[p, W_STRIDE] >> 6, fast.part[p, W_CLOCK] >> 6
-    marks = fast.hits[WOKEN, first : first + words]
+def _list_cells(fast: Fast, p: int, base: int) -> int:
+    """List the neurons of ``p`` whose cells are touched; mark those whose cells are marked."""
+    ports, count = fast.part[p, W_PORTS], fast.part[p, W_CHOSEN]
+    slot = base >> fast.meta[CELL_BITS]
     for k in range(fast.lists[ports]):
-        cell = (base + fast.lists[ports + 2 + 2 * k]) >> 6
-        _merge(marks, fast.bits[cell : cell + words])
-    count = np.uint64(fast.part[p, W_CHOSEN])
-    for w in range(np.uint64(words)):
-        todo = marks[w]
-        marks[w] = NOTHING
-        count = _list_busy_word(chosen, count, w << SIX, todo)
-    return count
+        many, first = (
+            fast.part[p, W_LIST] + k,
+            fast.part[p, W_PLACE] + k * (fast.part[p, W_STRIDE] + SPARE),
+        )
+        size = np.int64(fast.many[many, slot])
+        fast.many[many, slot] = 0
+        _copy(fast.chosen[count : count + size], fast.touched[slot, first : first + size])
+        count += size
+        if fast.part[p, W_MARKED]:
+            words, cell = fast.part[p, W_STRIDE] >> 6, base + fast.lists[ports + 2 + 2 * k]
+            bits = fast.bits[cell >> 6 : (cell >> 6) + words]
+            _mark(fast.hits, bits, fast.part[p, W_CLOCK] >> 6)
+    return int(count)
 
 
 @inner
@@ -143,18 +127,17 @@ def list_reached(st: State, fast: Fast, p: int, base: int) -> int:
 
     They are in order, each once, unless they are looked at in vectors.
     """
-    begin = fast.part[p, W_CHOSEN]
-    if fast.meta[QUEUED] == 0:
-        listed = np.int64(_list_cells(fast, p, base)) - begin
-    else:
-        listed = np.int64(_list_marked(fast, p, np.uint64(fast.listed[p]))) - begin
+    begin, queued = fast.part[p, W_CHOSEN], fast.meta[QUEUED] != 0
+    count = np.int64(fast.listed[p]) if queued else _list_cells(fast, p, base)
+    listed = np.int64(_list_marked(fast, p, np.uint64(count))) - begin
+    if queued:
         fast.listed[p] = begin
         first, width = np.uint64(fast.part[p, W_RECORD]), np.uint64(fast.part[p, W_WIDTH])
         if fast.record.size > FAR_APART:  # all of them ahead of their use
             for i in range(np.uint64(begin), np.uint64(begin + listed)):
                 prefetch(fast.record, first + np.uint64(fast.chosen[i]) * width)
-        if fast.part[p, W_ROWS] < 0:
-            listed = in_order(fast, p, listed)
+    if fast.part[p, W_ROWS] < 0:
+        listed = in_order(fast, p, listed)
     st.register[UPDATES] += listed
     fast.part[p, W_HITS] += listed
     return int(listed)

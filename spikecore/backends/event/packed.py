@@ -25,8 +25,12 @@ from spikecore.backends.lowering import Lowered, LoweredPopulation
 __all__ = [
     "BATCH",
     "BLOCK",
+    "CAPACITY",
+    "FAR_ROWS",
     "LANES",
     "LOG",
+    "NEAR",
+    "SPAN",
     "WHEEL",
     "Fast",
     "M",
@@ -49,8 +53,13 @@ DIGITS = 64
 LANES = 512
 """Neurons that a sweep works on at a time: their scratch fits into the first cache."""
 
-WHEEL = 2048
-"""Ticks that the wheel of wake-up calls spans; a power of two, longer than any horizon."""
+NEAR, FAR_ROWS = 128, 16
+SPAN = 128
+"""Rows of the wheel of wake-up calls: one for each of the next NEAR ticks, then one for each
+SPAN ticks, whose neurons are called in the first of them. Powers of two."""
+
+WHEEL = FAR_ROWS * SPAN
+"""Ticks that the wheel spans, longer than any horizon."""
 
 
 class M(IntEnum):
@@ -85,6 +94,9 @@ class W(IntEnum):
     TICKS = 15  # of a record: where its ticks begin
     ROWS_0 = 16  # in Fast.rows, or -1: no case for look_lif.py
     CHOSEN_0 = 17  # in Fast.chosen
+    MARKED = 18  # 1 once cells were marked in Fast.bits, and not listed
+    LIST_0 = 19  # of its ports, in Fast.many
+    PLACE_0 = 20  # in a row of Fast.touched; port k follows at k * (STRIDE + SPARE)
 
 
 class Fast(NamedTuple):
@@ -99,7 +111,10 @@ class Fast(NamedTuple):
     aims: Array  # per projection: population that it aims at
     runs: Array  # per projection: 1 if the cells of each row lie side by side, in order
     ring: Array
-    bits: Array  # cells of the ring that something has reached
+    bits: Array  # cells of the ring that something has reached, where they are marked
+    reach: Array  # per projection: first cell of the port, place and list (ring.py)
+    touched: Array  # (slots, places): neurons whose cells in the ring were reached, port by port
+    many: Array  # (lists, slots): how many they are
     listed: Array  # per population: where the next goes in chosen (queues only)
     whose: Array  # per 64 cells: population, and the cell of its first neuron (queues only)
     due: Array  # synaptic events per slot (ring only)
@@ -115,7 +130,11 @@ class Fast(NamedTuple):
     chosen: Array  # neurons to be looked at in this tick
     batch: Array  # scratch: states of a vector of them, and what has arrived
     batch_tick: Array  # the same memory
-    link: Array  # (neurons + WHEEL, 2): next and previous in the wheel, then first and last
+    waits: Array  # (states, CAPACITY): neurons that are to be called some time, in which state
+    waits_tick: Array  # (3, CAPACITY): which, the tick of that state, how long they are silent
+    calls: Array  # (rows of the wheel, words): neurons to be called
+    call_words: Array  # the same for words, which are not 0
+    called: Array  # the same for rows
     hits: Array  # (2, words): neurons woken, words not 0
     swept: Array  # states of neurons that are swept
     clock: Array  # (2, neurons): tick of the state, last refractory tick
@@ -142,6 +161,12 @@ class Fast(NamedTuple):
 
 BATCH = 6
 """Vectors of numbers that are kept of a vector of neurons."""
+
+SPARE = 16
+"""Entries that a list of touched neurons has at its end: one is written in any case."""
+
+CAPACITY = 48
+"""Neurons whose calls are looked for together."""
 
 LOG = 2**17
 """Rows that are remembered rather than counted."""
@@ -171,7 +196,7 @@ def cell_layout(lowered: Lowered) -> tuple[list[dict[int, int]], int]:
 
 CONSTANT = frozenset(
     {
-        *("packed", "table", "small", "rows", "whose", "aims", "runs", "lists", "steps"),
+        *("packed", "table", "small", "rows", "whose", "aims", "runs", "reach", "lists", "steps"),
         *("bit", "bit_row", "bitmap"),
     }
 )

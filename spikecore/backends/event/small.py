@@ -18,12 +18,12 @@ from numba.extending import intrinsic
 
 from spikecore.backends.event.asking import ask_for_places
 from spikecore.backends.event.caching import inner
-from spikecore.backends.event.delivery import is_untouched, trailing_zeros
 from spikecore.backends.event.horizons import FAR, FINE, horizon_bounds
 from spikecore.backends.event.lanes import INDEX, WIDTH, Vectors
-from spikecore.backends.event.packed import WHEEL, Fast, W, sweepable
+from spikecore.backends.event.packed import Fast, W, sweepable
 from spikecore.backends.event.tables import Net, P, R, State
 from spikecore.backends.event.wheel import AT, CALL, UNTIL, WAKE, put
+from spikecore.backends.event.words import is_untouched, trailing_zeros
 from spikecore.backends.lowering import LoweredPopulation
 
 __all__ = ["look_small", "silence", "small_table"]
@@ -40,6 +40,7 @@ NOTHING = np.uint64(0)
 # Positions in the table.
 H, THRESHOLD, MARGIN, GAIN, RESET, JUMP, MASK = 0, 3, 4, 5, 17, 20, 23
 HELD_GAIN = GAIN + 6
+SIZE = 26  # of what a level is made of at most: for each state, then all the rest
 BOUND = 32  # constant, then for each state what a positive and a negative value add
 DIGITS = BOUND + 7 * WIDTH
 MOST_STATES, MOST_PORTS = 3, 2
@@ -68,6 +69,8 @@ def small_table(
     bounds = head[BOUND:].reshape(7, WIDTH)
     bounds[0] = high[:, s]
     bounds[1 : 1 + 2 * s : 2], bounds[2 : 2 + 2 * s : 2] = high[:, :s].T, low[:, :s].T
+    head[SIZE : SIZE + s] = np.abs([high, low]).max(axis=(0, 1))[:s]
+    head[SIZE + MOST_STATES] = np.abs([high, low]).max(axis=(0, 1))[s] + abs(p.threshold[0])
     if not (high[-1, s] < p.threshold[0]):  # it fires by itself sooner or later
         bounds[0, -1] = np.inf
     digits = []
@@ -246,8 +249,6 @@ def look_small(  # noqa: C901, PLR0912, PLR0915 - one loop with all its scalars 
         if late:
             ticks[tick + np.uint64(WAKE)] = wake
         due = int(ticks[tick + np.uint64(CALL)])
-        if wake < t + FAR and (due < 0 or wake < due):
-            due = min(wake, t + WHEEL - 1)
-            put(fast, clock + int(own), due)
-            ticks[tick + np.uint64(CALL)] = due
+        if wake < t + FAR and (due <= t or wake < due):
+            ticks[tick + np.uint64(CALL)] = put(fast, clock + int(own), due, wake, t)
     return -1 if bad else count

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from spikecore.backends.event.caching import inner
-from spikecore.backends.event.delivery import is_untouched
 from spikecore.backends.event.packed import LANES, Fast, W
 from spikecore.backends.event.states import carry
 from spikecore.backends.event.tables import Net, P, R, State
+from spikecore.backends.event.words import is_untouched
 
 __all__ = ["read_swept", "sweep_all"]
 

@@ -23,12 +23,12 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from spikecore.backends.event.caching import inlined, inner
-from spikecore.backends.event.delivery import is_untouched, trailing_zeros
 from spikecore.backends.event.lanes import INDEX, WIDTH, Vector, Vectors, where
 from spikecore.backends.event.packed import Fast, W
 from spikecore.backends.event.small import GAIN, HELD_GAIN, H
 from spikecore.backends.event.sweep import read_swept
 from spikecore.backends.event.tables import Net, P, R, State
+from spikecore.backends.event.words import is_untouched, trailing_zeros
 
 __all__ = ["sweep_lanes", "sweep_lif"]
 

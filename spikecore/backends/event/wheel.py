@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from spikecore.backends.event.caching import inlined, inner
-from spikecore.backends.event.delivery import is_untouched
 from spikecore.backends.event.horizons import FAR, HORIZONS
-from spikecore.backends.event.packed import WHEEL, Fast, W
+from spikecore.backends.event.packed import FAR_ROWS, NEAR, SPAN, WHEEL, Fast, W
 from spikecore.backends.event.states import carry, finite
 from spikecore.backends.event.tables import Net, P, R, State
+from spikecore.backends.event.words import is_untouched, trailing_zeros
 
 __all__ = ["call", "look_all", "nobody", "put", "read", "settle", "wait"]
 
@@ -36,24 +36,29 @@ SPIKES, MANY = 2, 3  # State.lists
 AT, UNTIL, CALL, WAKE = 0, 1, 2, 3  # of a record, after the states; the last unless like LIF
 WOKEN, WORDS = 0, 1  # Fast.hits
 N_HORIZONS = len(HORIZONS)
-ONE, SIX, LOW = np.uint64(1), np.uint64(6), np.uint64(63)
+ONE, SIX, LOW, NOTHING = np.uint64(1), np.uint64(6), np.uint64(63), np.uint64(0)
 
 
 @inlined
-def put(fast: Fast, neuron: int, tick: int) -> None:
-    """Let a neuron wait in the wheel for ``tick``, and no longer for another.
+def put(fast: Fast, neuron: int, old: int, due: int, t: int) -> int:
+    """Let a neuron wait for a call in tick ``due``, and no longer for that in ``old``.
 
-    Each tick has an entry of its own in the list, and who waits for none is alone in a
-    list: so there is nothing to ask.
+    Returns the tick for which it waits: earlier where ``due`` is far off.
     """
-    link, n = fast.link, np.uint64(neuron)
-    first, second = np.uint64(0), np.uint64(1)
-    after, before = np.uint64(link[n, first]), np.uint64(link[n, second])
-    link[before, first], link[after, second] = after, before
-    slot = np.uint64(link.shape[0] - WHEEL + (tick & (WHEEL - 1)))
-    after = np.uint64(link[slot, first])
-    link[n, first], link[n, second] = after, slot
-    link[after, second] = link[slot, first] = n
+    n = np.uint64(neuron)
+    word, bit = n >> SIX, ONE << (n & LOW)
+    # It may be in either of two rows.
+    fast.calls[np.uint64(old & (NEAR - 1)), word] &= ~bit
+    fast.calls[np.uint64(NEAR + (old // SPAN & (FAR_ROWS - 1))), word] &= ~bit
+    far = due - t >= NEAR
+    early = min(due, t + WHEEL - 1) & ~(SPAN - 1)
+    row = NEAR + (early // SPAN & (FAR_ROWS - 1))
+    row = row if far else due & (NEAR - 1)
+    at = np.uint64(row)
+    fast.calls[at, word] |= bit
+    fast.call_words[at, word >> SIX] |= ONE << (word & LOW)
+    fast.called[at] = 1
+    return early if far else due
 
 
 @inner
@@ -118,44 +123,66 @@ def wait(net: Net, fast: Fast, p: int, own: int, x: Any, t: int) -> None:
     if late:
         record[at + WAKE] = wake
     due = int(record[at + CALL])
-    if wake < t + FAR and (due < 0 or wake < due):
-        due = min(wake, t + WHEEL - 1)
-        record[at + CALL] = due
-        put(fast, fast.part[p, W_CLOCK] + own, due)
+    if wake < t + FAR and (due <= t or wake < due):
+        record[at + CALL] = put(fast, fast.part[p, W_CLOCK] + own, due, wake, t)
 
 
 @inlined
 def nobody(fast: Fast, t: int) -> bool:
     """Whether nobody waits for tick ``t``."""
-    slot = fast.link.shape[0] - WHEEL + (t & (WHEEL - 1))
-    return bool(fast.link[slot, 0] == slot)
+    far = t & (SPAN - 1) == 0 and fast.called[NEAR + (t // SPAN & (FAR_ROWS - 1))] != 0
+    return fast.called[t & (NEAR - 1)] == 0 and not far
+
+
+@inlined
+def _call_late(net: Net, fast: Fast, p: int, first: int, todo: Any, t: int) -> Any:
+    """Return which neurons of a word, from ``first`` on, are to be woken; others wait on."""
+    width, ticks = fast.part[p, W_WIDTH], fast.part[p, W_TICKS]
+    clock, record = fast.part[p, W_CLOCK], fast.part[p, W_RECORD]
+    woken = todo
+    while todo != NOTHING:
+        n = first + trailing_zeros(todo)
+        at = record + (n - clock) * width + ticks
+        wake = np.int64(fast.record_tick[at + WAKE])
+        if wake > t:
+            woken &= ~(todo & (~todo + ONE))
+            if wake < t + FAR // 2:
+                fast.record_tick[at + CALL] = put(fast, n, t, wake, t)
+        todo &= todo - ONE
+    return woken
+
+
+@inner
+def _call_row(net: Net, fast: Fast, row: int, t: int) -> None:
+    """Wake the neurons in a row of the wheel."""
+    fast.called[row] = 0
+    p = 0
+    for i in range(fast.call_words.shape[1]):
+        words = fast.call_words[row, i]
+        fast.call_words[row, i] = NOTHING
+        while words != NOTHING:
+            w = (i << 6) + np.int64(trailing_zeros(words))
+            words &= words - ONE
+            n, todo = w << 6, fast.calls[row, w]
+            fast.calls[row, w] = NOTHING
+            while not (fast.part[p, W_CLOCK] <= n < fast.part[p, W_CLOCK] + fast.part[p, W_STRIDE]):
+                p += 1
+            if fast.part[p, W_ROWS] < 0:
+                todo = _call_late(net, fast, p, n, todo, t)
+            if todo != NOTHING:
+                fast.hits[WOKEN, w] |= todo
+                fast.hits[WORDS, w >> 6] |= ONE << (np.uint64(w) & LOW)
 
 
 @inner
 def call(net: Net, fast: Fast, t: int) -> None:
     """Wake the neurons whose time has come; the others go on waiting."""
-    slot = fast.link.shape[0] - WHEEL + (t & (WHEEL - 1))
-    n = np.int64(fast.link[slot, 0])
-    fast.link[slot, 0] = fast.link[slot, 1] = slot
-    p = 0
-    while n != slot:
-        following = np.int64(fast.link[n, 0])
-        fast.link[n, 0] = fast.link[n, 1] = n
-        while not (fast.part[p, W_CLOCK] <= n < fast.part[p, W_CLOCK] + fast.part[p, W_STRIDE]):
-            p = p + 1 if p + 1 < fast.part.shape[0] else 0
-        own = n - fast.part[p, W_CLOCK]
-        at = fast.part[p, W_RECORD] + own * fast.part[p, W_WIDTH] + fast.part[p, W_TICKS]
-        fast.record_tick[at + CALL] = -1
-        wake = t if fast.part[p, W_ROWS] >= 0 else np.int64(fast.record_tick[at + WAKE])
-        if wake <= t:
-            word = np.uint64(n) >> SIX
-            fast.hits[WOKEN, word] |= ONE << (np.uint64(n) & LOW)
-            fast.hits[WORDS, word >> SIX] |= ONE << (word & LOW)
-        elif wake < t + FAR // 2:
-            due = min(wake, t + WHEEL - 1)
-            fast.record_tick[at + CALL] = due
-            put(fast, n, due)
-        n = following
+    if fast.called[t & (NEAR - 1)] != 0:
+        _call_row(net, fast, t & (NEAR - 1), t)
+    if t & (SPAN - 1) == 0:
+        row = NEAR + (t // SPAN & (FAR_ROWS - 1))
+        if fast.called[row] != 0:
+            _call_row(net, fast, row, t)
 
 
 @inner
