@@ -70,7 +70,7 @@ def patient(draw):
     )
 
 
-@settings(WHATEVER, max_examples=8)
+@settings(WHATEVER, max_examples=20)
 @given(network=patient(), precision=st.sampled_from(PRECISIONS))
 def test_long_waits(network, precision):
     oracle = run(network, TICKS * ms, backend="clocked", precision=precision)

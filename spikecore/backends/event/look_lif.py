@@ -28,7 +28,7 @@ ONE, NOTHING = np.uint64(1), np.uint64(0)
 ALL, LANES = np.uint64(2**WIDTH - 1), np.uint64(WIDTH)
 AHEAD = np.uint64(2 * WIDTH)
 ARRIVED_A, ARRIVED_B = np.uint64(WIDTH * ARRIVED), np.uint64(WIDTH * (ARRIVED + 1))
-FEW = 5
+FEW = 2
 """So many neurons are worth a vector."""
 
 
