@@ -131,30 +131,32 @@ def _figures(f: dict[str, float]) -> str:
 
 
 def draw(studies: dict[str, Any], path: Path) -> Path:
-    """Draw CPU time (lines) and peak memory (dashes) for each study; return ``path``."""
+    """Draw time (above) and peak memory (below) for each study; return ``path``."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, grid = plt.subplots(1, len(studies), figsize=(3 * len(studies), 3), squeeze=False)
-    for axes, (study, points) in zip(grid[0], studies.items(), strict=True):
-        memory = axes.twinx()
+    figure, grid = plt.subplots(
+        2, len(studies), figsize=(3 * len(studies), 5), squeeze=False, sharex="col"
+    )
+    lines = {}
+    for (time, memory), (study, points) in zip(grid.T, studies.items(), strict=True):
         peers = [p for p in (points[0]["peers"] if points else {}) if split_peer(p)[0]]
         for number, peer in enumerate(peers):
-            done = [p for p in points if "error" not in p["peers"][peer]]
-            x = [p["value"] for p in done]
-            axes.loglog(
-                x, [p["peers"][peer]["loop_cpu_s"] for p in done], f"C{number}o-", label=peer
-            )
-            memory.semilogx(x, [p["peers"][peer]["peak_mb"] for p in done], f"C{number}--", lw=0.8)
-        axes.set_xlabel(study, fontsize=7)
-        axes.set_ylabel("loop, CPU s", fontsize=7)
-        memory.set_ylabel("peak MB (dashed)", fontsize=7)
+            done = [(p["value"], p["peers"][peer]) for p in points]
+            done = [(value, found) for value, found in done if "error" not in found]
+            x = [value for value, _ in done]
+            style = {"color": f"C{number}", "marker": "o", "label": peer}
+            lines[peer] = time.loglog(x, [f["loop_wall_s"] for _, f in done], **style)[0]
+            memory.semilogx(x, [f["peak_mb"] for _, f in done], **style)
+        memory.set_xlabel(study)
         memory.set_ylim(bottom=0)
-        axes.legend(fontsize=6)
-    figure.tight_layout()
-    figure.savefig(path, dpi=90)
+    grid[0, 0].set_ylabel("loop, wall s")
+    grid[1, 0].set_ylabel("peak MB of the process")
+    figure.legend(lines.values(), lines.keys(), loc="upper center", ncols=len(lines))
+    figure.tight_layout(rect=(0, 0, 1, 0.94))
+    figure.savefig(path, dpi=80)
     plt.close(figure)
     return path
 

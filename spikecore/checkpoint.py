@@ -12,7 +12,7 @@ from spikecore.files import read_archive, write_archive
 
 __all__ = ["read_checkpoint", "write_checkpoint"]
 
-FORMAT = "spikecore-checkpoint-1"
+FORMAT = "spikecore-checkpoint-2"
 
 
 def write_checkpoint(

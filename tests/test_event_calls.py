@@ -7,7 +7,7 @@ import pytest
 from event_networks import PRECISIONS
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_networks import WHATEVER, assert_same
+from random_networks import WHATEVER, assert_same, integrator
 
 from spikecore import (
     LIF,
@@ -99,3 +99,13 @@ def test_a_call_at_the_edges_of_the_wheel(wait, way):
     simulation = Simulation(Network(parts, dt=1 * ms), backend=way)
     ticks = simulation.run((2 * wait + 3) * ms).spikes["n"].ticks
     assert np.array_equal(ticks, np.repeat(np.arange(wait - 1, 2 * wait + 3, wait), 130))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_never_decays_is_not_looked_at_all_the_time(way):
+    """Its response has no bound that holds for ever; those for some ticks still hold."""
+    parts = [Input("in", 1, Train([] * ms, [])), Population("n", 130, integrator(0.0, 2.5))]
+    parts.append(Projection("in", "n", Pairs([0], [0]), 1 * mV, 1 * ms))
+    result = run(Network(parts, dt=1 * ms), 2000 * ms, backend=way)
+    assert len(result.spikes["n"]) == 130 * (2000 // 320)
+    assert result.counters["updates"] < 2000 * 130 / 20

@@ -43,7 +43,10 @@ class _Silence:
         return self.v.entry(self.small, self.v.builder.add(self.base, INDEX(offset)))
 
     def write(self, x: list[Vector], kind: Any) -> Vector:
-        """Return how many bounds hold in the states ``x``, as whole numbers like ``kind``."""
+        """Return how many of the bounds hold in the states ``x``, as whole numbers like ``kind``.
+
+        That is the number of those before the first that does not.
+        """
         v = self.v
         zero = v.constant(x[0].value.type.element, 0.0)
         sizes, positive = [one.size() for one in x], [zero < one for one in x]
@@ -90,7 +93,7 @@ silences: Any = _silences
 def _take(fast: Fast, at: Any, first: Any, todo: Any) -> Any:
     """Put the first neuron marked in ``todo``, a vector from ``first`` on, at ``at``.
 
-    The lowest of none is the first.
+    If none is marked, it is any neuron of the vector.
     """
     lane = np.uint64(trailing_zeros(todo | NO_LANE)) & LANE
     fast.waits_tick[OWN, at] = fast.chosen[first + lane]
@@ -104,7 +107,8 @@ def _take(fast: Fast, at: Any, first: Any, todo: Any) -> Any:
 def let_wait(fast: Fast, many: Any, first: Any, todo: Any) -> Any:
     """Add the neurons marked in ``todo`` to the ``many`` that wait; return how many do.
 
-    Four are written in any case, as in ``listing.py``.
+    Four are written in any case: how many they are cannot be guessed, and a wrong guess costs
+    more than four.
     """
     end = many + ones(todo)
     todo = _take(fast, many, first, todo)

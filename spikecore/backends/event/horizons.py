@@ -1,6 +1,6 @@
 """For how long a neuron certainly stays silent, if nothing reaches it: bounds, worked out once.
 
-``wheel.py`` and ``small.py`` compare states with them after each event.
+``wheel.py``, ``small.py`` and the general way compare states with them after each event.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from spikecore.backends.lowering import LoweredPopulation
 
-__all__ = ["FAR", "FINE", "GRID", "HORIZONS", "STEPS", "horizon_bounds"]
+__all__ = ["CHUNK", "FAR", "FINE", "GRID", "HORIZONS", "SOON", "STEPS", "horizon_bounds"]
 
 Array = npt.NDArray[Any]
 
@@ -21,6 +21,9 @@ HORIZONS = (4, 16, 64, 256, 1024)
 
 FINE = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 512, 1024)
 """The same for small populations (``small.py``): with "for ever" one vector of them."""
+
+SOON = (3, 15, 63)
+"""The same for the general way: quickly worked out, as a digit or two reach so far."""
 
 FAR = 2**30
 """Ticks after which something happens that never happens by itself."""

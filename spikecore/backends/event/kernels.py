@@ -3,7 +3,8 @@
 One pass per tick that has something to do: take what the calendar holds for the
 tick, carry every neuron that is touched to it in closed form, test thresholds,
 put the spikes into the calendar. A neuron that nothing reaches, and that cannot
-reach its threshold by itself any more, is not looked at, however long the gap.
+reach its threshold by itself any more, is not looked at, however long the gap; one
+that can is not looked at as long as a bound says that it does not yet.
 
 Arithmetic follows docs/semantics to the letter (same digits, same order of sums
 as the oracle), so results are equal to the last bit. No fastmath, for that reason.
@@ -17,6 +18,7 @@ import numpy as np
 from numba import njit
 
 from spikecore.backends.event.caching import inner, kept_with_sources
+from spikecore.backends.event.horizons import SOON
 from spikecore.backends.event.learning import POTENTIATE, flush, learn_row, remember
 from spikecore.backends.event.states import carry, factor, finite, keep_past, load
 from spikecore.backends.event.tables import BLOCK, C, L, Net, P, R, State
@@ -53,26 +55,45 @@ P_PORTS, P_REFRACTORY, P_MASK = int(P.N_PORTS), int(P.REFRACTORY_0), int(P.MASK_
 P_HELD, P_RESET, P_JUMP = int(P.HELD_0), int(P.RESET_0), int(P.JUMP_0)
 P_H, P_THRESHOLD, P_BOUND = int(P.H_0), int(P.THRESHOLD_0), int(P.BOUND_0)
 P_GAIN, P_GAIN_HELD, P_PAST = int(P.GAIN_0), int(P.GAIN_HELD_0), int(P.PAST)
+P_SOON = int(P.SOON_0)
 C_SOURCE, C_TARGET, C_PORT = int(C.SOURCE), int(C.TARGET), int(C.PORT)
 C_ROW, C_SYNAPSE, C_WEIGHT = int(C.ROW_0), int(C.SYNAPSE_0), int(C.WEIGHT_0)
 C_WEIGHT_STEP, C_DELAY, C_DELAY_STEP = int(C.WEIGHT_STEP), int(C.DELAY_0), int(C.DELAY_STEP)
 C_RULE, C_FACTOR = int(C.RULE), int(C.FACTOR)
 L_COINCIDENCE = int(L.COINCIDENCE)
-AT, UNTIL, HIT = 0, 1, 2  # State.clock
+AT, UNTIL, HIT, CALL = 0, 1, 2, 4  # State.clock
+N_SOON = len(SOON)
 TOUCHED, ACTIVE, SPIKES, MANY = 0, 1, 2, 3  # State.lists
 COUNT, HEAD, TAIL = 0, 1, 2  # State.slot
 
 
 @inner
+def _fits(net: Net, up: int, x: Any, s: int, threshold: Any) -> bool:
+    """Whether the bound at ``up`` keeps the state ``x`` below the threshold."""
+    down = up + s + 1
+    level = net.real[up + s]
+    size = abs(level)
+    for i in range(s):
+        term = net.real[up + i] * x[i] if x[i] > 0 else net.real[down + i] * -x[i]
+        level += term
+        size += abs(term)
+    # Not a number counts as "no": what overflows here is looked at.
+    return bool(level + net.real[1] * (size + abs(threshold)) < threshold)
+
+
+@inner
 def _watch(net: Net, st: State, n: int, t: int) -> None:
-    """Put neuron ``n``, whose state is in the buffer, on the active list if it can still fire."""
+    """Put neuron ``n``, whose state is in the buffer, on the active list if it can still fire.
+
+    Note for how many ticks it certainly does not, unless something arrives.
+    """
     pop = net.node[n, 1]
     s = net.population[pop, P_STATES]
     own = net.population[pop, P_KINDS] * (n - net.population[pop, P_START])
     threshold = net.real[net.population[pop, P_THRESHOLD] + own]
     if threshold == np.inf:
         return
-    held = st.clock[n, UNTIL] - t
+    held = max(0, st.clock[n, UNTIL] - t)
     if held > 0:  # judge it by the state in which it leaves its refractory period
         carry(
             st.buffer,
@@ -83,18 +104,18 @@ def _watch(net: Net, st: State, n: int, t: int) -> None:
             held,
         )
     up = net.population[pop, P_BOUND] + own * 2 * (s + 1)
-    down = up + s + 1
-    level = net.real[up + s]
-    size = abs(level)
-    for i in range(s):
-        x = st.buffer[i]
-        term = net.real[up + i] * x if x > 0 else net.real[down + i] * -x
-        level += term
-        size += abs(term)
-    # "not <" rather than ">=": what overflows here (not a number) is looked at.
-    if not level + net.real[1] * (size + abs(threshold)) < threshold:
-        st.lists[ACTIVE, st.register[N_ACTIVE]] = n
-        st.register[N_ACTIVE] += 1
+    if _fits(net, up, st.buffer, s, threshold):
+        return
+    st.lists[ACTIVE, st.register[N_ACTIVE]] = n
+    st.register[N_ACTIVE] += 1
+    silent, soon = 0, net.population[pop, P_SOON]
+    if soon >= 0:
+        soon += own * N_SOON * 2 * (s + 1)
+        for i in range(N_SOON):
+            if not _fits(net, soon + i * 2 * (s + 1), st.buffer, s, threshold):
+                break
+            silent = SOON[i]
+    st.clock[n, CALL] = t + held + silent + 1
 
 
 @inner
@@ -122,12 +143,18 @@ def _collect(net: Net, st: State, t: int) -> int:
         reg[N_FREE] += 1
         block = following
     st.slot[slot, COUNT] = 0
+    waiting = 0
     for i in range(reg[N_ACTIVE]):
         n = st.lists[ACTIVE, i]
-        if st.clock[n, HIT] != t:
+        if st.clock[n, HIT] == t:
+            continue  # it is listed anew when it has been looked at
+        if st.clock[n, CALL] > t:
+            st.lists[ACTIVE, waiting] = n
+            waiting += 1
+        else:
             st.lists[TOUCHED, count] = n
             count += 1
-    reg[N_ACTIVE] = 0
+    reg[N_ACTIVE] = waiting
     return count
 
 

@@ -1,10 +1,9 @@
 """Compiled: which neurons are to be looked at in a tick: those reached, and those called.
 
-In a ring, what has been reached are bits of cells, which are gone through in order. In
-queues, the reached are listed while a queue is emptied (``delivery.py``), as their cells
-are touched for the first time; the list is in order of arrival, and who is reached by two
-ports is in it twice. Where the order matters it is made by marking all and listing the
-marks.
+The reached are listed as their cells are touched for the first time: when a row is added to
+the ring (``ring.py``), or while a queue is emptied (``delivery.py``). Such a list is in order
+of arrival, and who is reached by two ports is in it twice. What does not go cell by cell marks
+bits instead. Where the order matters it is made by marking all and listing the marks.
 """
 
 from __future__ import annotations

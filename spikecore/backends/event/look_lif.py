@@ -1,7 +1,7 @@
 """Compiled: neurons like LIF that are reached or called, a vector of them at a time.
 
-What ``small.py`` does neuron by neuron, which is left with those that fire, those in whose
-gap a refractory period ended, and those whose state is not finite.
+What ``small.py`` does neuron by neuron, which is left with those that fire and those whose
+state is not finite.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Compiled: rows of synapses added to the ring of cells, and lists of whom they have reached.
 
 Neurons that wait to be reached are listed for their tick as their cells are touched for the
-first time (packed.py): a list for each tick and port. Cells that lie side by side, and those
-of bitmaps, are marked in bits instead.
+first time: a list for each tick and port (``Fast.touched``). Cells that lie side by side, and
+those of bitmaps, are marked in bits instead.
 """
 
 from __future__ import annotations

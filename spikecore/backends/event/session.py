@@ -230,6 +230,7 @@ class EventSession(SteppedSession):
         self._own_states(population)[:] = x
         clock = self.state.clock[p.start : p.start + p.size]
         clock[:, 0] = self.tick - 1
+        clock[:, 4] = -1  # what was known of its silence is no longer true
         if row[P.PAST]:  # it acts on learning, which may ask for this moment later
             entry = np.arange(p.size) * row[P.PAST] + clock[:, 3]
             self.state.past[row[P.PAST_0] + entry] = (self.tick, -1)

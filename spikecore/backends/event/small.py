@@ -26,7 +26,7 @@ from spikecore.backends.event.wheel import AT, CALL, UNTIL, WAKE, put
 from spikecore.backends.event.words import is_untouched, trailing_zeros
 from spikecore.backends.lowering import LoweredPopulation
 
-__all__ = ["look_small", "silence", "small_table"]
+__all__ = ["look_small", "small_table"]
 
 P_START, P_MASK, P_REFRACTORY = int(P.START), int(P.MASK_0), int(P.REFRACTORY_0)
 P_STATES = int(P.N_STATES)
@@ -69,8 +69,10 @@ def small_table(
     bounds = head[BOUND:].reshape(7, WIDTH)
     bounds[0] = high[:, s]
     bounds[1 : 1 + 2 * s : 2], bounds[2 : 2 + 2 * s : 2] = high[:, :s].T, low[:, :s].T
-    head[SIZE : SIZE + s] = np.abs([high, low]).max(axis=(0, 1))[:s]
-    head[SIZE + MOST_STATES] = np.abs([high, low]).max(axis=(0, 1))[s] + abs(p.threshold[0])
+    most = np.abs([high, low])
+    most[~np.isfinite(most)] = 0.0  # of those for ever, which then do not hold anyway
+    head[SIZE : SIZE + s] = most.max(axis=(0, 1))[:s]
+    head[SIZE + MOST_STATES] = most.max(axis=(0, 1))[s] + abs(p.threshold[0])
     if not (high[-1, s] < p.threshold[0]):  # it fires by itself sooner or later
         bounds[0, -1] = np.inf
     digits = []
@@ -142,7 +144,7 @@ _bounds: Any = _bounds_kept
 
 
 @inner
-def silence(table: Any, bounds: Any, x: Any, y: Any, z: Any, limit: Any, margin: Any) -> int:
+def _silence(table: Any, bounds: Any, x: Any, y: Any, z: Any, limit: Any, margin: Any) -> int:
     """Return for how many ticks a neuron certainly stays silent; ``bounds``: where they begin."""
     fits = _bounds(table, bounds, x, y, z, limit, margin)
     return int(SILENCE[np.uint64(trailing_zeros(~fits))])
@@ -245,7 +247,7 @@ def look_small(  # noqa: C901, PLR0912, PLR0915 - one loop with all its scalars 
         if until > t:  # judged by the state in which it leaves its refractory period
             x, y, z = _carried(table, held, np.uint64(until - t), x, y, z)
             since = until
-        wake = since + 1 + silence(table, bounds, x, y, z, threshold, margin)
+        wake = since + 1 + _silence(table, bounds, x, y, z, threshold, margin)
         if late:
             ticks[tick + np.uint64(WAKE)] = wake
         due = int(ticks[tick + np.uint64(CALL)])

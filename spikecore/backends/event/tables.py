@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from spikecore.backends.event.horizons import CHUNK, SOON, horizon_bounds
 from spikecore.backends.lowering import Lowered, LoweredProjection
 from spikecore.plasticity import PairSTDP
 
@@ -89,6 +90,7 @@ class P(IntEnum):
     PAST = 18  # committed states to be kept, 0 where nobody asks for past ones
     PAST_0 = 19  # position in State.past
     PAST_X_0 = 20  # position in State.past_x
+    SOON_0 = 21  # bounds for the next ticks, or -1
 
 
 class C(IntEnum):
@@ -170,7 +172,8 @@ class State(NamedTuple):
 
     register: Array  # entries R
     x: Array  # committed states
-    clock: Array  # (n_neurons, 4): tick of x, last refractory tick, tick of latest arrival, past
+    clock: Array  # (n_neurons, 5): tick of x, last refractory tick, tick of latest arrival,
+    # past states, tick in which to look at it if it is active
     acc: Array  # arrivals of this tick, per cell
     lists: Array  # (4, ...): touched, active, spikes of this tick, their multiplicity
     buffer: Array  # scratch for one state vector, twice
@@ -229,7 +232,8 @@ def build_net(lowered: Lowered, dtype: np.dtype[Any], wanted: frozenset[int] | N
     ----------
     wanted : set of int, optional
         Numbers of the projections of which ``Net.target`` and ``Net.delay`` are asked for
-        each synapse. Default: all.
+        each synapse. Default: all, which is what the general way asks for, and bounds for
+        the next ticks as well.
     """
     names = list(lowered.groups)
     group_at = {lowered.groups[name][0]: g for g, name in enumerate(names)}
@@ -257,7 +261,7 @@ def build_net(lowered: Lowered, dtype: np.dtype[Any], wanted: frozenset[int] | N
             ],
             axis=1,
         ).astype(np.int64),
-        population=_table(_population_rows(lowered, real, whole), len(P)),
+        population=_table(_population_rows(lowered, real, whole, soon=wanted is None), len(P)),
         modulation=_table(_modulation_rows(projections, acting, real, who), len(M)),
         projection=_table(
             _projection_rows(projections, learning, acting, kept, (row, target, delay)), len(C)
@@ -281,7 +285,9 @@ def _nodes(lowered: Lowered, names: list[str]) -> Array:
     return node
 
 
-def _population_rows(lowered: Lowered, real: _Pool, whole: _Pool) -> Iterable[tuple[int, ...]]:
+def _population_rows(
+    lowered: Lowered, real: _Pool, whole: _Pool, *, soon: bool
+) -> Iterable[tuple[int, ...]]:
     x0 = past = past_x = 0
     teachers = {
         m.start
@@ -292,6 +298,7 @@ def _population_rows(lowered: Lowered, real: _Pool, whole: _Pool) -> Iterable[tu
     for p in lowered.populations:
         s = len(p.unit.states)
         kept = PAST if p.start in teachers else 0
+        own = p.table.free.shape[0]
         yield (
             p.start,
             s,
@@ -314,6 +321,7 @@ def _population_rows(lowered: Lowered, real: _Pool, whole: _Pool) -> Iterable[tu
             kept,
             past,
             past_x,
+            real.add(horizon_bounds(p, SOON)[:, :-1]) if soon and own <= CHUNK else -1,
         )
         x0 += p.size * s
         past += p.size * kept
@@ -439,7 +447,7 @@ def new_state(lowered: Lowered, net: Net, weight: Array, dtype: np.dtype[Any]) -
     slot[:, 0] = 0
     pre, post = np.full((n_pre, 2), NEVER, np.int64), np.full((n_post, 2), NEVER, np.int64)
     pre[:, 1], post[:, 1] = -1, 0
-    clock = np.full((n, 4), -1, np.int64)
+    clock = np.full((n, 5), -1, np.int64)
     clock[:, 3] = 1
     n_factors = int(net.modulation[:, M.SIZE].sum())
     past, past_x = _first_past(lowered, net, dtype)
