@@ -52,8 +52,8 @@ MANY_NEURONS, MANY_SYNAPSES, LONG_TICK = 10_000, 1_000_000, 0.05
 also where one thread would pass it by (docs/decisions/0013)."""
 
 SMALL = 100_000
-"""Synapses up to which the general way is chosen: it is slower, and compiled in a sixth of the time,
-so that small networks start at once."""
+"""Synapses up to which the general way is chosen: it is slower, and compiled in a sixth of the
+time, so that small networks start at once."""
 
 LAST_TICK = 2**29
 """Ticks to which the fast ways count in float32."""
