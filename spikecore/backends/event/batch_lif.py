@@ -176,7 +176,7 @@ class _Batch:
         return [*new, touched | ~cell.untouched()]
 
     def write(self) -> Any:
-        """Write everything; return as bits who is left to scalar code, and who needs a call."""
+        """Write everything; return as bits who is left to scalar code, needs a call, fires."""
         v, b, given, s = self.v, self.b, self.given, self.s
         own = [b.zext(b.load(self._at("chosen", given["first"], i)), INDEX) for i in range(WIDTH)]
         width = 4 if s == 1 else 8
@@ -198,8 +198,9 @@ class _Batch:
         threshold = self._entry(THRESHOLD)
         can_fire = threshold < v.constant(self.kind, float("inf"))
         fires = (level >= threshold) & ~holds & can_fire
-        special = fires | (touched & ~rest.same(self.zero))
-        kept = touched & ~special
+        special = (fires | touched) & ~rest.same(self.zero)
+        fires = fires & ~special
+        kept = touched & ~special & ~fires
         for i in range(s):
             record[i] = where(kept, x[i], record[i])
         at = 1 if s == 1 else 3
@@ -212,10 +213,11 @@ class _Batch:
             v.store(given["batch"], INDEX(i * WIDTH), x[i] if i < s else self.zero)
         v.store(given["since"], INDEX(SINCE * WIDTH), since)
         exist = v.counting(self.whole) < self._number("exist")
-        later = ~self._may_wait(x, since, call) & ~special & can_fire & exist
-        special = special & exist
-        bits = [b.zext(truth.bits(), INDEX) for truth in (special, later)]
-        return b.or_(bits[0], b.shl(bits[1], INDEX(WIDTH)))
+        later = ~self._may_wait(x, since, call) & ~special & ~fires & can_fire & exist
+        found = INDEX(0)
+        for i, truth in enumerate((special & exist, later, fires & exist)):
+            found = b.or_(found, b.shl(b.zext(truth.bits(), INDEX), INDEX(i * WIDTH)))
+        return found
 
     def _may_wait(self, x: list[Vector], since: Vector, call: Vector) -> Vector:
         """Whether a neuron in a state as of ``since`` stays silent until its call."""

@@ -23,6 +23,7 @@ from spikecore.backends.event.delivery import (
 )
 from spikecore.backends.event.dense import B
 from spikecore.backends.event.drawn import draw_inputs
+from spikecore.backends.event.fire_lif import sort_spikes
 from spikecore.backends.event.kernels import (
     DIVERGED,
     DONE,
@@ -75,6 +76,24 @@ def _idle(st: State, fast: Fast, t: int, sources: Any) -> bool:
 
 
 @inlined
+def _look(net: Net, st: State, fast: Fast, p: int, t: int, base: int, count: int) -> int:
+    """Bring the neurons of ``p`` that were reached or called to tick ``t``; add their spikes.
+
+    Returns how many spikes there are now, or -1 if a state is not finite.
+    """
+    listed, begin = list_reached(st, fast, p, base), count
+    if fast.part[p, W_SMALL] < 0:
+        return int(look_all(net, st, fast, p, t, base, count, listed))
+    if fast.part[p, W_ROWS] >= 0:
+        count, listed = look_lif(net, st, fast, p, t, base, count, listed)
+    if listed > 0:
+        count = look_small(net, st, fast, p, t, base, count, listed)
+    if count > begin + 1:
+        sort_spikes(net, st, fast, p, begin, count)
+    return count
+
+
+@inlined
 def _neurons(net: Net, st: State, fast: Fast, t: int, sources: Any, out: Any) -> int:
     """Phase 0 of a tick: arrivals, states, thresholds; list the spikes.
 
@@ -94,13 +113,7 @@ def _neurons(net: Net, st: State, fast: Fast, t: int, sources: Any, out: Any) ->
             else:
                 count = sweep_all(net, st, fast, p, t, base, count)
         else:
-            listed = list_reached(st, fast, p, base)
-            if fast.part[p, W_ROWS] >= 0:
-                listed = look_lif(net, st, fast, p, t, base, listed)
-            if fast.part[p, W_SMALL] >= 0:
-                count = look_small(net, st, fast, p, t, base, count, listed)
-            else:
-                count = look_all(net, st, fast, p, t, base, count, listed)
+            count = _look(net, st, fast, p, t, base, count)
         if count < 0:
             return -1
     reg[N_SPIKES], reg[SPIKE], reg[PROJECTION] = count, 0, 0

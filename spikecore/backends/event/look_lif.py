@@ -1,7 +1,6 @@
 """Compiled: neurons like LIF that are reached or called, a vector of them at a time.
 
-What ``small.py`` does neuron by neuron, which is left with those that fire and those whose
-state is not finite.
+What ``small.py`` does neuron by neuron, which is left with those whose state is not finite.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import numpy as np
 from spikecore.backends.event.batch_lif import ARRIVED, look
 from spikecore.backends.event.caching import inner
 from spikecore.backends.event.call_lif import call_waiting, let_wait
+from spikecore.backends.event.fire_lif import fire
 from spikecore.backends.event.lanes import WIDTH
 from spikecore.backends.event.listing import FAR_APART, in_order
 from spikecore.backends.event.packed import Fast, M, W
@@ -19,7 +19,8 @@ from spikecore.backends.event.words import prefetch, trailing_zeros
 
 __all__ = ["look_lif"]
 
-P_STATES = int(P.N_STATES)
+P_STATES, P_START = int(P.N_STATES), int(P.START)
+SPIKES, MANY = 2, 3  # State.lists
 W_RECORD, W_WIDTH = int(W.RECORD_0), int(W.WIDTH)
 W_PORTS, W_SMALL, W_ROWS = int(W.PORTS_0), int(W.SMALL_0), int(W.ROWS_0)
 W_CHOSEN = int(W.CHOSEN_0)
@@ -28,15 +29,16 @@ ONE, NOTHING = np.uint64(1), np.uint64(0)
 ALL, LANES = np.uint64(2**WIDTH - 1), np.uint64(WIDTH)
 AHEAD = np.uint64(2 * WIDTH)
 ARRIVED_A, ARRIVED_B = np.uint64(WIDTH * ARRIVED), np.uint64(WIDTH * (ARRIVED + 1))
-FEW = 2
-"""So many neurons are worth a vector."""
 
 
 @inner
-def look_lif(net: Net, st: State, fast: Fast, p: int, t: int, base: int, listed: int) -> int:
-    """Bring the chosen neurons to tick ``t``, but for a few: those are chosen now.
+def look_lif(
+    net: Net, st: State, fast: Fast, p: int, t: int, base: int, count: int, listed: int
+) -> tuple[int, int]:
+    """Bring the chosen neurons to tick ``t``, but for those whose state is not finite.
 
-    Returns how many they are.
+    Adds those that fire to the ``count`` spikes of the tick, in any order. Returns how many
+    spikes there are now, and how many neurons are left, which are chosen now.
     """
     row, chosen, ring, batch = fast.part[p], fast.chosen, fast.ring, fast.batch
     s, ports = net.population[p, P_STATES], row[W_PORTS]
@@ -47,9 +49,9 @@ def look_lif(net: Net, st: State, fast: Fast, p: int, t: int, base: int, listed:
     places = row[W_RECORD], row[W_ROWS], row[W_SMALL], cell_a, cell_b
     far = fast.meta[QUEUED] == 0 and fast.record.size > FAR_APART
     record_0, width = np.uint64(row[W_RECORD]), np.uint64(row[W_WIDTH])
-    begin, waiting = np.uint64(row[W_CHOSEN]), NOTHING
+    begin, waiting, start = np.uint64(row[W_CHOSEN]), NOTHING, net.population[p, P_START]
     left, first, end = begin, begin, begin + np.uint64(listed)
-    while first + np.uint64(FEW) <= end:
+    while first < end:
         exist = min(end - first, LANES)
         for i in range(exist, LANES):
             chosen[first + i] = chosen[first]
@@ -58,8 +60,15 @@ def look_lif(net: Net, st: State, fast: Fast, p: int, t: int, base: int, listed:
                 prefetch(fast.record, record_0 + np.uint64(chosen[i]) * width)
         numbers = (*places, np.int64(first), np.int64(exist), t)
         found = look(way, (*arrays, fast.batch_tick), numbers)
-        special = found & ALL
-        waiting = let_wait(fast, waiting, first, (found >> LANES) & ~special)
+        special, fires = found & ALL, found >> (LANES + LANES)
+        waiting = let_wait(fast, waiting, first, (found >> LANES) & ALL)
+        while fires != NOTHING:
+            lane = np.uint64(trailing_zeros(fires))
+            fires &= fires - ONE
+            own = np.uint64(chosen[first + lane])
+            if fire(net, fast, p, t, own, lane, waiting):
+                st.lists[SPIKES, count], st.lists[MANY, count] = start + np.int64(own), 1
+                count, waiting = count + 1, waiting + ONE
         while special != NOTHING:  # give back what has arrived
             lane = np.uint64(trailing_zeros(special))
             special &= special - ONE
@@ -69,14 +78,11 @@ def look_lif(net: Net, st: State, fast: Fast, p: int, t: int, base: int, listed:
                 ring[np.uint64(cell_b) + own] = batch[ARRIVED_B + lane]
             chosen[left] = own
             left += ONE
-        if waiting >= LANES:
+        while waiting >= LANES:
             waiting -= LANES
             call_waiting(fast, p, t, waiting, LANES)
         first += LANES
     if waiting > NOTHING:
         call_waiting(fast, p, t, NOTHING, waiting)
-    while first < end:
-        chosen[left] = chosen[first]
-        left, first = left + ONE, first + ONE
     others = int(left - begin)
-    return int(in_order(fast, p, others)) if others > 1 else others
+    return count, int(in_order(fast, p, others)) if others > 1 else others

@@ -165,7 +165,7 @@ BATCH = 6
 SPARE = 16
 """Entries that a list of touched neurons has at its end: one is written in any case."""
 
-CAPACITY = 48
+CAPACITY = 64
 """Neurons whose calls are looked for together."""
 
 LOG = 2**17

@@ -26,7 +26,7 @@ from spikecore.backends.event.wheel import AT, CALL, UNTIL, WAKE, put
 from spikecore.backends.event.words import is_untouched, trailing_zeros
 from spikecore.backends.lowering import LoweredPopulation
 
-__all__ = ["look_small", "small_table"]
+__all__ = ["carried", "look_small", "small_table"]
 
 P_START, P_MASK, P_REFRACTORY = int(P.START), int(P.MASK_0), int(P.REFRACTORY_0)
 P_STATES = int(P.N_STATES)
@@ -43,6 +43,7 @@ HELD_GAIN = GAIN + 6
 SIZE = 26  # of what a level is made of at most: for each state, then all the rest
 BOUND = 32  # constant, then for each state what a positive and a negative value add
 DIGITS = BOUND + 7 * WIDTH
+HELD_DIGITS = DIGITS + 7 * 64 * 12
 MOST_STATES, MOST_PORTS = 3, 2
 SILENCE = np.array([0, *FINE, FAR], np.int64)
 """Ticks of silence, by how many of the bounds hold."""
@@ -85,7 +86,7 @@ def small_table(
 
 
 @inner
-def _carried(table: Any, at: Any, gap: Any, x: Any, y: Any, z: Any) -> Any:
+def carried(table: Any, at: Any, gap: Any, x: Any, y: Any, z: Any) -> Any:
     """Carry three states over ``gap`` ticks, lowest digit first."""
     while gap != NOTHING:
         digit = gap & DIGIT
@@ -167,7 +168,7 @@ def look_small(  # noqa: C901, PLR0912, PLR0915 - one loop with all its scalars 
     cell_b = np.uint64(base + fast.lists[ports + 4]) if n_ports > 1 else NOTHING
     small = np.uint64(fast.part[p, W_SMALL])
     free = small + np.uint64(DIGITS)
-    held = free + np.uint64(7 * 64 * 12)
+    held = small + np.uint64(HELD_DIGITS)
     bounds = small + np.uint64(BOUND)
     threshold, margin = table[small + np.uint64(THRESHOLD)], table[small + np.uint64(MARGIN)]
     zero = margin - margin
@@ -189,9 +190,9 @@ def look_small(  # noqa: C901, PLR0912, PLR0915 - one loop with all its scalars 
         refractory = t <= until
         if until > then:
             stop = min(t, until)
-            x, y, z = _carried(table, held, np.uint64(stop - then), x, y, z)
+            x, y, z = carried(table, held, np.uint64(stop - then), x, y, z)
             then = stop
-        x, y, z = _carried(table, free, np.uint64(t - then), x, y, z)
+        x, y, z = carried(table, free, np.uint64(t - then), x, y, z)
         hit = n_ports > 0 and not is_untouched(ring[cell_a + own])
         hit = hit or (n_ports > 1 and not is_untouched(ring[cell_b + own]))
         if hit:
@@ -245,7 +246,7 @@ def look_small(  # noqa: C901, PLR0912, PLR0915 - one loop with all its scalars 
             continue
         since = t
         if until > t:  # judged by the state in which it leaves its refractory period
-            x, y, z = _carried(table, held, np.uint64(until - t), x, y, z)
+            x, y, z = carried(table, held, np.uint64(until - t), x, y, z)
             since = until
         wake = since + 1 + _silence(table, bounds, x, y, z, threshold, margin)
         if late:
