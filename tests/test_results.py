@@ -143,7 +143,7 @@ def test_arrays_of_numpy_and_files_of_another_kind_are_refused(saved, tmp_path):
             Result.load(tmp_path / name)
     with pytest.raises(FileRefused, match=r"is not a spikecore-result-1 file \(got spikecore-che"):
         Result.load(saved / "checkpoint")
-    with pytest.raises(FileRefused, match="is not a spikecore-checkpoint-1 file"):
+    with pytest.raises(FileRefused, match="is not a spikecore-checkpoint-2 file"):
         Simulation(busy_network()).restore(saved / "result")
     with pytest.raises(FileRefused, match="does not exist"):
         Result.load(tmp_path / "absent")
