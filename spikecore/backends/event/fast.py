@@ -23,7 +23,6 @@ from spikecore.backends.event.delivery import (
 )
 from spikecore.backends.event.dense import B
 from spikecore.backends.event.drawn import draw_inputs
-from spikecore.backends.event.fire_lif import sort_spikes
 from spikecore.backends.event.kernels import (
     DIVERGED,
     DONE,
@@ -35,6 +34,7 @@ from spikecore.backends.event.kernels import (
     WAITING,
     WAKE,
     list_sources,
+    sort_spikes,
 )
 from spikecore.backends.event.learning import POTENTIATE, flush, learn_row
 from spikecore.backends.event.listing import list_reached
@@ -89,7 +89,7 @@ def _look(net: Net, st: State, fast: Fast, p: int, t: int, base: int, count: int
     if listed > 0:
         count = look_small(net, st, fast, p, t, base, count, listed)
     if count > begin + 1:
-        sort_spikes(net, st, fast, p, begin, count)
+        sort_spikes(st.lists, begin, count)
     return count
 
 

@@ -12,24 +12,20 @@ from typing import Any
 import numpy as np
 
 from spikecore.backends.event.asking import ask_for_places
-from spikecore.backends.event.caching import inlined, inner
+from spikecore.backends.event.caching import inlined
 from spikecore.backends.event.call_lif import FROM, OWN
 from spikecore.backends.event.lanes import WIDTH
-from spikecore.backends.event.listing import in_order
 from spikecore.backends.event.packed import Fast, W
 from spikecore.backends.event.small import HELD_DIGITS, JUMP, MASK, RESET, carried
-from spikecore.backends.event.tables import Net, P, State
+from spikecore.backends.event.tables import Net, P
 from spikecore.backends.event.wheel import AT, UNTIL
 
-__all__ = ["fire", "sort_spikes"]
+__all__ = ["fire"]
 
 P_STATES, P_START, P_REFRACTORY = int(P.N_STATES), int(P.START), int(P.REFRACTORY_0)
 W_RECORD, W_WIDTH, W_TICKS = int(W.RECORD_0), int(W.WIDTH), int(W.TICKS)
-W_SMALL, W_CHOSEN = int(W.SMALL_0), int(W.CHOSEN_0)
-SPIKES = 2  # State.lists
+W_SMALL = int(W.SMALL_0)
 TO_JUMP, TO_MASK = np.uint64(JUMP - RESET), np.uint64(MASK - RESET)
-BY_HAND = 16
-"""So many spikes are put in order by moving them, more by marking their neurons."""
 
 
 @inlined
@@ -68,28 +64,3 @@ def fire(net: Net, fast: Fast, p: int, t: int, own: Any, lane: Any, waiting: Any
     fast.waits_tick[OWN, waiting], fast.waits_tick[FROM, waiting] = own, until
     fast.waits[0, waiting], fast.waits[1, waiting], fast.waits[2, waiting] = x, y, z
     return True
-
-
-@inner
-def _sort(spikes: Any, begin: int, end: int) -> None:
-    for i in range(begin + 1, end):
-        n, k = spikes[i], i
-        while k > begin and spikes[k - 1] > n:
-            spikes[k] = spikes[k - 1]
-            k -= 1
-        spikes[k] = n
-
-
-@inlined
-def sort_spikes(net: Net, st: State, fast: Fast, p: int, begin: int, end: int) -> None:
-    """Put the spikes ``begin .. end - 1`` of the tick, all of ``p`` and once each, in order."""
-    spikes = st.lists[SPIKES]
-    if end - begin <= BY_HAND:
-        _sort(spikes, begin, end)
-        return
-    first, start = fast.part[p, W_CHOSEN], net.population[p, P_START]
-    for i in range(end - begin):
-        fast.chosen[first + i] = spikes[begin + i] - start
-    in_order(fast, p, end - begin)
-    for i in range(end - begin):
-        spikes[begin + i] = start + np.int64(fast.chosen[first + i])

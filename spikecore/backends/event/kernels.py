@@ -20,8 +20,8 @@ from numba import njit
 from spikecore.backends.event.caching import inner, kept_with_sources
 from spikecore.backends.event.horizons import SOON
 from spikecore.backends.event.learning import POTENTIATE, flush, learn_row, remember
-from spikecore.backends.event.states import carry, factor, finite, keep_past, load
-from spikecore.backends.event.tables import BLOCK, C, L, Net, P, R, State
+from spikecore.backends.event.states import carry, factor, finite, keep_past, load, stays_below
+from spikecore.backends.event.tables import BLOCK, C, K, L, Net, P, R, State
 
 __all__ = [
     "DIVERGED",
@@ -35,6 +35,7 @@ __all__ = [
     "WAKE",
     "list_sources",
     "run",
+    "sort_spikes",
 ]
 
 DONE, OUTPUT_FULL, GROW, DIVERGED, RUNAWAY, WAITING = 0, 1, 2, 3, 4, 5
@@ -61,24 +62,10 @@ C_ROW, C_SYNAPSE, C_WEIGHT = int(C.ROW_0), int(C.SYNAPSE_0), int(C.WEIGHT_0)
 C_WEIGHT_STEP, C_DELAY, C_DELAY_STEP = int(C.WEIGHT_STEP), int(C.DELAY_0), int(C.DELAY_STEP)
 C_RULE, C_FACTOR = int(C.RULE), int(C.FACTOR)
 L_COINCIDENCE = int(L.COINCIDENCE)
-AT, UNTIL, HIT, CALL = 0, 1, 2, 4  # State.clock
+AT, UNTIL, HIT, CALL = int(K.AT), int(K.UNTIL), int(K.HIT), int(K.CALL)
 N_SOON = len(SOON)
 TOUCHED, ACTIVE, SPIKES, MANY = 0, 1, 2, 3  # State.lists
 COUNT, HEAD, TAIL = 0, 1, 2  # State.slot
-
-
-@inner
-def _fits(net: Net, up: int, x: Any, s: int, threshold: Any) -> bool:
-    """Whether the bound at ``up`` keeps the state ``x`` below the threshold."""
-    down = up + s + 1
-    level = net.real[up + s]
-    size = abs(level)
-    for i in range(s):
-        term = net.real[up + i] * x[i] if x[i] > 0 else net.real[down + i] * -x[i]
-        level += term
-        size += abs(term)
-    # Not a number counts as "no": what overflows here is looked at.
-    return bool(level + net.real[1] * (size + abs(threshold)) < threshold)
 
 
 @inner
@@ -103,16 +90,16 @@ def _watch(net: Net, st: State, n: int, t: int) -> None:
             net.population[pop, P_BITS],
             held,
         )
-    up = net.population[pop, P_BOUND] + own * 2 * (s + 1)
-    if _fits(net, up, st.buffer, s, threshold):
+    x, margin, step = st.buffer, net.real[1], 2 * (s + 1)
+    if stays_below(net.real, net.population[pop, P_BOUND] + own * step, x, s, threshold, margin):
         return
     st.lists[ACTIVE, st.register[N_ACTIVE]] = n
     st.register[N_ACTIVE] += 1
     silent, soon = 0, net.population[pop, P_SOON]
     if soon >= 0:
-        soon += own * N_SOON * 2 * (s + 1)
+        soon += own * N_SOON * step
         for i in range(N_SOON):
-            if not _fits(net, soon + i * 2 * (s + 1), st.buffer, s, threshold):
+            if not stays_below(net.real, soon + i * step, x, s, threshold, margin):
                 break
             silent = SOON[i]
     st.clock[n, CALL] = t + held + silent + 1
@@ -206,7 +193,7 @@ def _update(net: Net, st: State, n: int, t: int) -> int:
 
 
 @inner
-def _sort(values: Any, lo: int, hi: int) -> None:
+def sort_spikes(values: Any, lo: int, hi: int) -> None:
     """Shell sort of the spikes ``lo .. hi - 1`` (Ciura's gaps)."""
     for gap in (88801, 39468, 17541, 7796, 3465, 1540, 701, 301, 132, 57, 23, 10, 4, 1):
         for i in range(lo + gap, hi):
@@ -323,7 +310,7 @@ def _tick(net: Net, st: State, t: int, sources: Any, out: Any) -> int:
     if code == DIVERGED:
         reg[N_OUT] = begin
         return code
-    _sort(st.lists, first, count)
+    sort_spikes(st.lists, first, count)
     for i in range(first, count):
         n = st.lists[SPIKES, i]
         out[0, reg[N_OUT]], out[1, reg[N_OUT]] = t, n

@@ -10,19 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from spikecore.backends.event import kernels
-from spikecore.backends.event.choice import BLOCKS, CHOICES, Way, choose_way
-from spikecore.backends.event.tables import (
-    C,
-    L,
-    P,
-    R,
-    State,
+from spikecore.backends.event.build import (
     build_net,
     delay_bytes,
     grow_calendar,
     new_state,
     projection_order,
 )
+from spikecore.backends.event.choice import BLOCKS, CHOICES, Way, choose_way
+from spikecore.backends.event.tables import C, K, L, P, R, State
 from spikecore.backends.lowering import Lowered
 from spikecore.backends.protocol import Capabilities, Choice, Options
 from spikecore.backends.session import SteppedSession
@@ -229,15 +225,15 @@ class EventSession(SteppedSession):
         p, row = self.lowered.populations[population], self.net.population[population]
         self._own_states(population)[:] = x
         clock = self.state.clock[p.start : p.start + p.size]
-        clock[:, 0] = self.tick - 1
-        clock[:, 4] = -1  # what was known of its silence is no longer true
+        clock[:, K.AT] = self.tick - 1
+        clock[:, K.CALL] = -1  # what was known of its silence is no longer true
         if row[P.PAST]:  # it acts on learning, which may ask for this moment later
-            entry = np.arange(p.size) * row[P.PAST] + clock[:, 3]
+            entry = np.arange(p.size) * row[P.PAST] + clock[:, K.PAST]
             self.state.past[row[P.PAST_0] + entry] = (self.tick, -1)
             past_x = self.state.past_x[row[P.PAST_X_0] :]
             past_x[: p.size * row[P.PAST] * x.shape[1]].reshape(-1, x.shape[1])[entry] = x
-            clock[:, 3] += 1
-            if clock[:, 3].max() == row[P.PAST]:
+            clock[:, K.PAST] += 1
+            if clock[:, K.PAST].max() == row[P.PAST]:
                 self._order(kernels.FLUSH, self.state)
 
     def weights(self, projection: int) -> npt.NDArray[np.float64]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from spikecore.backends.event.caching import inner
-from spikecore.backends.event.tables import M, Net, P, R, State
+from spikecore.backends.event.tables import K, M, Net, P, R, State
 
 __all__ = ["carry", "factor", "finite", "forget_past", "keep_past", "load", "past_factor"]
 
@@ -22,7 +22,7 @@ P_PAST_0, P_PAST_X = int(P.PAST_0), int(P.PAST_X_0)
 M_START, M_STATE, M_WHO = int(M.START), int(M.STATE), int(M.WHO_0)
 M_VALUES, M_BASE, M_THRESHOLD = int(M.VALUES_0), int(M.BASE_0), int(M.THRESHOLD_0)
 M_CACHE = int(M.CACHE_0)
-AT, UNTIL, N_PAST = 0, 1, 3  # State.clock
+AT, UNTIL, N_PAST = int(K.AT), int(K.UNTIL), int(K.PAST)
 
 
 @inner
@@ -85,6 +85,23 @@ def load(net: Net, st: State, n: int, t: int) -> None:
     own = n - net.population[pop, P_START]
     at = net.population[pop, P_X] + own * net.population[pop, P_STATES]
     _load_from(net, st, n, st.x, at, st.clock[n, AT], st.clock[n, UNTIL], t)
+
+
+@inner
+def stays_below(table: Any, at: int, x: Any, s: int, threshold: Any, margin: Any) -> bool:
+    """Whether the bound that begins at ``at`` keeps the state ``x`` below the threshold.
+
+    A bound has, for each state and the drive, what a positive one adds at most, then the same
+    for negative ones.
+    """
+    level = table[at + s]
+    size = abs(level)
+    for i in range(s):
+        term = table[at + i] * x[i] if x[i] > 0 else table[at + s + 1 + i] * -x[i]
+        level += term
+        size += abs(term)
+    # Not a number counts as "no": what overflows here is looked at.
+    return bool(level + margin * (size + abs(threshold)) < threshold)
 
 
 @inner

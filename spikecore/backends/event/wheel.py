@@ -15,7 +15,7 @@ import numpy as np
 from spikecore.backends.event.caching import inlined, inner
 from spikecore.backends.event.horizons import FAR, HORIZONS
 from spikecore.backends.event.packed import FAR_ROWS, NEAR, SPAN, WHEEL, Fast, W
-from spikecore.backends.event.states import carry, finite
+from spikecore.backends.event.states import carry, finite, stays_below
 from spikecore.backends.event.tables import Net, P, R, State
 from spikecore.backends.event.words import is_untouched, trailing_zeros
 
@@ -62,21 +62,6 @@ def put(fast: Fast, neuron: int, old: int, due: int, t: int) -> int:
 
 
 @inner
-def _fits(fast: Fast, at: int, x: Any, s: int, threshold: Any, margin: Any) -> bool:
-    """Whether the bound at ``at`` keeps the state ``x`` below the threshold."""
-    table = fast.table
-    level = table[at + s]
-    size = abs(level)
-    for i in range(s):
-        v = x[i]
-        term = table[at + i] * v if v > 0 else table[at + s + 1 + i] * -v
-        level += term
-        size += abs(term)
-    # Not a number counts as "no": what overflows is looked at.
-    return bool(level + margin * (size + abs(threshold)) < threshold)
-
-
-@inner
 def _silence(net: Net, fast: Fast, p: int, own: int, x: Any, threshold: Any) -> int:
     """Return for how many ticks a neuron in state ``x`` certainly stays silent."""
     s = net.population[p, P_STATES]
@@ -84,15 +69,15 @@ def _silence(net: Net, fast: Fast, p: int, own: int, x: Any, threshold: Any) -> 
     at = fast.part[p, W_BOUND] + net.population[p, P_KINDS] * own * (N_HORIZONS + 1) * step
     margin = net.real[1]
     rest = fast.part[p, W_REST] != 0
-    if rest and _fits(fast, at + N_HORIZONS * step, x, s, threshold, margin):
+    if rest and stays_below(fast.table, at + N_HORIZONS * step, x, s, threshold, margin):
         return FAR
-    if _fits(fast, at + 2 * step, x, s, threshold, margin):
-        if _fits(fast, at + 4 * step, x, s, threshold, margin):
+    if stays_below(fast.table, at + 2 * step, x, s, threshold, margin):
+        if stays_below(fast.table, at + 4 * step, x, s, threshold, margin):
             return 1024
-        return 256 if _fits(fast, at + 3 * step, x, s, threshold, margin) else 64
-    if _fits(fast, at + step, x, s, threshold, margin):
+        return 256 if stays_below(fast.table, at + 3 * step, x, s, threshold, margin) else 64
+    if stays_below(fast.table, at + step, x, s, threshold, margin):
         return 16
-    return 4 if _fits(fast, at, x, s, threshold, margin) else 0
+    return 4 if stays_below(fast.table, at, x, s, threshold, margin) else 0
 
 
 @inner
