@@ -167,6 +167,63 @@ def test_all_kinds_in_one_vector(ports, precision):
         assert_same(run(network, 150 * ms, backend=way, precision=precision), oracle)
 
 
+def unlike(weight, who):
+    """Weights that differ; where all are the same, who is reached is not listed."""
+    return (weight + 0.25 * (np.array(who) % 4)) * mV
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("inhibition", [15.0, 5.0])
+def test_who_is_reached_through_both_ports_in_a_tick(inhibition, precision):
+    """Nobody fires by what has come through the first port before the second has been added."""
+    n = 70
+    excited = [i for i in range(n) if i != 20]
+    inhibited = [i for i in range(n) if i % 3 != 0]
+    parts = [
+        Input("x", 2, Train([10, 10, 50, 90] * ms, [0, 1, 0, 1])),
+        Population("n", n, LIF(v_rest=0 * mV, v_threshold=10 * mV, synapse=Delta())),
+        *(
+            Projection("x", "n", Pairs([source] * len(who), who), w, 1 * ms, port, name=port)
+            for source, port, who, w in (
+                (0, "exc", excited, unlike(20.0, excited)),
+                (1, "inh", inhibited, unlike(inhibition, inhibited)),
+            )
+        ),
+        Probe("n", "v"),
+    ]
+    network = Network(parts, dt=1 * ms)
+    oracle = run(network, 120 * ms, backend="clocked", precision=precision)
+    first = oracle.spikes["n"].ticks < 20
+    kept_down = set(excited) & set(inhibited) if inhibition > 10.0 else set()
+    assert set(oracle.spikes["n"].neurons[first]) == set(excited) - kept_down
+    for way in WAYS:
+        assert_same(run(network, 120 * ms, backend=way, precision=precision), oracle)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_state_that_one_port_takes_too_far_is_not_mended_by_the_other(late):
+    """As everywhere: infinite after the first port, whatever comes through the second."""
+    n, who = 70, [i for i in range(70) if i != 20]
+
+    def sends(name, who, weight, port="exc"):
+        return Projection("x", "n", Pairs([0] * len(who), who), weight, 1 * ms, port, name=name)
+
+    exc = sends("exc", who, 1e308 * unlike(0.5, who))
+    more = sends("more", [9, 40], [1.5e308, 1.6e308] * mV)
+    inh = sends("inh", [9, 11], [1.2e308, 1.3e308] * mV, "inh")
+    parts = [
+        Input("x", 1, Train([30 if late else 0] * ms, [0])),
+        Population("n", n, LIF(v_threshold=1e6 * mV, synapse=Delta())),
+        *(exc, more, inh),
+    ]
+    network = Network(parts, dt=1 * ms)
+    oracle = run(network, 40 * ms, backend="clocked")
+    assert oracle.status == "diverged"
+    for way in WAYS:
+        result = run(network, 40 * ms, backend=way)
+        assert (result.status, result.message) == ("diverged", oracle.message)
+
+
 @pytest.mark.parametrize("delivery", ["ring", "queue"])
 @pytest.mark.parametrize("n", [16, 17, 37])
 def test_the_first_of_a_vector_that_is_not_finite_is_named(n, delivery):

@@ -148,18 +148,13 @@ class _Batch:
     def _arrivals(self, own: list[Any], x: list[Vector], holds: Vector) -> list[Vector]:
         """Return states with what has arrived, then who was reached. Cells are as new then."""
         b = self.b
-        one = self._arrived(0, own, [*x, self.v.constant(TRUTH, 0)], holds)
+        found = self._arrived(0, own, [*x, self.v.constant(TRUTH, 0)], holds)
         before = b.block
-        with b.if_then(self.given["two_ports"]):
-            two = self._arrived(1, own, one, holds)
+        with b.if_then(self.given["second_port"]):
+            new = self._arrived(1, own, found, holds)
             within = b.block
-        found = []
-        for old, new in zip(one, two, strict=True):
-            value = b.phi(new.value.type)
-            value.add_incoming(old.value, before)
-            value.add_incoming(new.value, within)
-            found.append(Vector(b, value))
-        return found
+        both = zip(found, new, strict=True)
+        return [self.v.either(one, before, other, within) for one, other in both]
 
     def _arrived(self, k: int, own: list[Any], x: list[Vector], holds: Vector) -> list[Vector]:
         """Add what has arrived at port ``k``."""
@@ -249,19 +244,20 @@ class _Batch:
 def _looked(typing: Any, way: Any, arrays: Any, numbers: Any) -> Any:
     """Bring a vector of neurons to the tick: ARRAYS and NUMBERS as tuples.
 
-    ``way`` is 2 * states + 1 if two ports are used.
+    ``way`` is 2 * states, plus 1 if the second port is to be asked.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         v = Vectors(context, builder)
         own_arrays, own_numbers = (unpack(builder, a) for a in arguments[1:3])
         given = dict(zip(NUMBERS, own_numbers, strict=True))
-        given["two_ports"] = builder.trunc(arguments[0], TRUTH)
+        way = arguments[0]
+        given["second_port"] = builder.trunc(way, TRUTH)
         for name, kind, array in zip(ARRAYS, arrays, own_arrays, strict=True):
             given[name] = v.data(kind, array)
         found = alloca(builder, INDEX)
         done = builder.append_basic_block("looked")
-        switch = builder.switch(builder.lshr(arguments[0], INDEX(1)), done)
+        switch = builder.switch(builder.lshr(way, INDEX(1)), done)
         for s in (1, 2, 3):
             block = builder.append_basic_block(f"look_{s}")
             switch.add_case(INDEX(s), block)

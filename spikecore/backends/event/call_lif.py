@@ -138,4 +138,4 @@ def call_waiting(fast: Fast, p: int, t: int, first: Any, many: Any) -> None:
         at = record + own * width
         due, wake = int(fast.record_tick[at]), int(fast.waits_tick[FROM, i]) + 1 + silent
         if wake < t + FAR and (due <= t or wake < due):
-            fast.record_tick[at] = put(fast, clock + np.int64(own), due, wake, t)
+            fast.record_tick[at] = put(fast, clock + np.int64(own), wake, t)

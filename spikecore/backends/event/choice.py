@@ -260,7 +260,7 @@ def _delivery(lowered: Lowered, options: Options, threads: int) -> Way:
     if synapses <= SMALL and not forced:
         return Way("calendar", "listed", f"{synapses} synapses are at most {SMALL}")
     _, cells = cell_layout(lowered)
-    size = cells // threads * (lowered.max_delay + 1) * np.dtype(options.precision).itemsize
+    size = cells // threads * max(1, lowered.max_delay) * np.dtype(options.precision).itemsize
     small = size <= RING_BYTES
     return Way(
         "ring" if small else "queue",

@@ -77,13 +77,18 @@ def with_in_flight(fast: Fast, register: Array, tick: int, state: Mapping[str, A
     """
     mask = int(fast.meta[M.SLOT_MASK])
     slot = (state["flight_ahead"] + tick) & mask
-    fast.due[(np.arange(mask + 1) + tick) & mask] = state["flight_events"]
+    fast.due[(np.arange(mask + 1) + tick) & mask] = _fitted(state["flight_events"], mask + 1)
     if fast.meta[M.QUEUED]:
         fast.due[:] -= np.bincount(slot, minlength=mask + 1)
         return _filled(fast, register, slot, state["flight_cell"], state["flight_value"])
     index = (slot << int(fast.meta[M.CELL_BITS])) + state["flight_cell"]
     np.add.at(fast.ring, index, state["flight_value"])  # in order, one by one
     return fast
+
+
+def _fitted(events: Array, slots: int) -> Array:
+    """Return the counts of so many coming ticks; after these nothing is under way."""
+    return np.pad(events[:slots], (0, max(0, slots - events.size)))
 
 
 def _filled(fast: Fast, register: Array, slot: IndexArray, cell: IndexArray, value: Array) -> Fast:

@@ -113,7 +113,8 @@ def build_fast(
         for i, aim in zip(order, aims, strict=True)
         if lowered.projections[i].size
     }
-    cell_bits, slot_bits = _bits(cells), _bits(lowered.max_delay + 1)
+    # What arrives in a tick is taken out before it sends, so max_delay slots are enough.
+    cell_bits, slot_bits = _bits(cells), _bits(lowered.max_delay)
     whole = np.int32 if dtype == np.float32 else np.int64
     lists: list[Array] = []
     table: list[Array] = []
@@ -157,6 +158,8 @@ def build_fast(
             0,
             n_lists,
             n_places,
+            0,
+            0,
         )
         small.append(np.empty(0) if own_small is None else own_small)
         rows.append(row_table(p) if like_lif else np.empty(0))

@@ -24,8 +24,10 @@ W_CLOCK, W_STRIDE, W_PORTS = int(W.CLOCK_0), int(W.STRIDE), int(W.PORTS_0)
 W_HITS, W_CHOSEN, W_ROWS = int(W.HITS), int(W.CHOSEN_0), int(W.ROWS_0)
 W_RECORD, W_WIDTH = int(W.RECORD_0), int(W.WIDTH)
 W_MARKED, W_LIST, W_PLACE = int(W.MARKED), int(W.LIST_0), int(W.PLACE_0)
+W_BY_FIRST = int(W.BY_FIRST)
 CELL_BITS = int(M.CELL_BITS)
 WOKEN, WORDS = 0, 1  # Fast.hits
+PORTS = 2  # W.BY_FIRST, W.BY_SECOND
 ONE, SIX = np.uint64(1), np.uint64(6)
 LOW, NOTHING = np.uint64(63), np.uint64(0)
 FAR_APART = 100_000
@@ -113,6 +115,8 @@ def _list_cells(fast: Fast, p: int, base: int) -> int:
         fast.many[many, slot] = 0
         _copy(fast.chosen[count : count + size], fast.touched[slot, first : first + size])
         count += size
+        if k < PORTS:
+            fast.part[p, W_BY_FIRST + k] = size
         if fast.part[p, W_MARKED]:
             words, cell = fast.part[p, W_STRIDE] >> 6, base + fast.lists[ports + 2 + 2 * k]
             bits = fast.bits[cell >> 6 : (cell >> 6) + words]

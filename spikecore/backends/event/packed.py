@@ -53,8 +53,8 @@ DIGITS = 64
 LANES = 512
 """Neurons that a sweep works on at a time: their scratch fits into the first cache."""
 
-NEAR, FAR_ROWS = 128, 16
-SPAN = 128
+NEAR, FAR_ROWS = 32, 64
+SPAN = 32
 """Rows of the wheel of wake-up calls: one for each of the next NEAR ticks, then one for each
 SPAN ticks, whose neurons are called in the first of them. Powers of two."""
 
@@ -97,6 +97,8 @@ class W(IntEnum):
     MARKED = 18  # 1 once cells were marked in Fast.bits, and not listed
     LIST_0 = 19  # of its ports, in Fast.many
     PLACE_0 = 20  # in a row of Fast.touched; port k follows at k * (STRIDE + SPARE)
+    BY_FIRST = 21  # of those chosen, how many at the beginning were reached through the first port
+    BY_SECOND = 22  # and how many after these through the second
 
 
 class Fast(NamedTuple):

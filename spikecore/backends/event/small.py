@@ -253,5 +253,5 @@ def look_small(  # noqa: C901, PLR0912, PLR0915 - one loop with all its scalars 
             ticks[tick + np.uint64(WAKE)] = wake
         due = int(ticks[tick + np.uint64(CALL)])
         if wake < t + FAR and (due <= t or wake < due):
-            ticks[tick + np.uint64(CALL)] = put(fast, clock + int(own), due, wake, t)
+            ticks[tick + np.uint64(CALL)] = put(fast, clock + int(own), wake, t)
     return -1 if bad else count

@@ -40,16 +40,14 @@ ONE, SIX, LOW, NOTHING = np.uint64(1), np.uint64(6), np.uint64(63), np.uint64(0)
 
 
 @inlined
-def put(fast: Fast, neuron: int, old: int, due: int, t: int) -> int:
-    """Let a neuron wait for a call in tick ``due``, and no longer for that in ``old``.
+def put(fast: Fast, neuron: int, due: int, t: int) -> int:
+    """Let a neuron wait for a call in tick ``due``.
 
-    Returns the tick for which it waits: earlier where ``due`` is far off.
+    Returns the tick for which it waits: earlier where ``due`` is far off. A later call that it
+    waited for stays: being called for nothing, now and then, costs less than a look at another row.
     """
     n = np.uint64(neuron)
     word, bit = n >> SIX, ONE << (n & LOW)
-    # It may be in either of two rows.
-    fast.calls[np.uint64(old & (NEAR - 1)), word] &= ~bit
-    fast.calls[np.uint64(NEAR + (old // SPAN & (FAR_ROWS - 1))), word] &= ~bit
     far = due - t >= NEAR
     early = min(due, t + WHEEL - 1) & ~(SPAN - 1)
     row = NEAR + (early // SPAN & (FAR_ROWS - 1))
@@ -109,7 +107,7 @@ def wait(net: Net, fast: Fast, p: int, own: int, x: Any, t: int) -> None:
         record[at + WAKE] = wake
     due = int(record[at + CALL])
     if wake < t + FAR and (due <= t or wake < due):
-        record[at + CALL] = put(fast, fast.part[p, W_CLOCK] + own, due, wake, t)
+        record[at + CALL] = put(fast, fast.part[p, W_CLOCK] + own, wake, t)
 
 
 @inlined
@@ -131,8 +129,8 @@ def _call_late(net: Net, fast: Fast, p: int, first: int, todo: Any, t: int) -> A
         wake = np.int64(fast.record_tick[at + WAKE])
         if wake > t:
             woken &= ~(todo & (~todo + ONE))
-            if wake < t + FAR // 2:
-                fast.record_tick[at + CALL] = put(fast, n, t, wake, t)
+            if wake < t + FAR // 2 and fast.record_tick[at + CALL] <= t:
+                fast.record_tick[at + CALL] = put(fast, n, wake, t)
         todo &= todo - ONE
     return woken
 
