@@ -132,7 +132,10 @@ class ByteModel(nn.Module):
 
     @property
     def rates(self) -> list[tuple[float, float]]:
-        """Share of neurons that fired (gated ones: sent something) a byte, in the last pass in evaluation mode."""
+        """Share of neurons that fired (with gates: sent something) a byte.
+
+        In the last pass in evaluation mode.
+        """
         return [block.rates for block in self.blocks]
 
     def _embedded(self, given: Tensor) -> Tensor:
@@ -161,8 +164,8 @@ class ByteModel(nn.Module):
     def load(cls, path: str | os.PathLike[str] | None = None) -> ByteModel:
         """Read what :meth:`save` wrote; without a path, the model that ships.
 
-        That one (481,906 parameters, graded spikes, the delta rule, gates and clock) was trained
-        on tiny Shakespeare; docs/astro.md says how well it does.
+        That one (473,512 parameters, blocks of neurons with gates beside units with graded spikes and
+        the delta rule) was trained on tiny Shakespeare; docs/astro.md says how well it does.
 
         Raises
         ------
