@@ -164,8 +164,9 @@ class ByteModel(nn.Module):
     def load(cls, path: str | os.PathLike[str] | None = None) -> ByteModel:
         """Read what :meth:`save` wrote; without a path, the model that ships.
 
-        That one (473,512 parameters, blocks of neurons with gates beside units with graded spikes and
-        the delta rule) was trained on tiny Shakespeare; docs/astro.md says how well it does.
+        That one (473,512 parameters; units with graded spikes and the delta rule, and neurons with
+        gates that hear them and one another) was trained on tiny Shakespeare; docs/astro.md says
+        how well it does.
 
         Raises
         ------
