@@ -38,7 +38,8 @@ def built(name: str, sizes: ModelSizes, target: int | None = None) -> nn.Module:
     """Return a model by name: gru, gru1 (one layer), transformer, or a spiking one.
 
     Spiking ones are a variant and a kind of spike joined by a hyphen, e.g. delta-binary;
-    delta-graded-gated has gates, clock and a readout of its own, and fewer mixing neurons for it.
+    delta-graded-gated has gates, clock and a readout of its own, and fewer mixing neurons for it;
+    delta-graded-recurrent has clock, read gate and blocks whose neurons hear one another.
     """
     drop, width = sizes.dropout, sizes.features
     group = sizes.feedback or 1
@@ -51,9 +52,14 @@ def built(name: str, sizes: ModelSizes, target: int | None = None) -> nn.Module:
     }
     if name in peers:
         return fitted(peers[name], target)
-    variant, firing, *gated = name.split("-")
+    variant, firing, *kind = name.split("-")
     sizes = replace(sizes, variant=variant, firing=firing)
-    if gated:
+    if kind == ["recurrent"]:
+        group = 4
+        sizes = replace(
+            sizes, clock=True, read_gate=True, tied=False, taps=1, mixing="gated", feedback=0
+        )
+    elif kind:
         sizes = replace(sizes, clock=True, read_gate=True, mix_gate=True, tied=False)
     elif not fixed:
         return ByteModel(sizes)
@@ -146,7 +152,8 @@ def row_of(name: str, training: LanguageTraining, given: argparse.Namespace) -> 
     if isinstance(model, ByteModel):
         row["sizes"] = asdict(model.sizes)
         row["firing_rates"] = [[round(r, 4) for r in rates] for rates in model.eval().rates]
-        row["tau_a"] = [[round(t, 1) for t in b.unit.tau_a.tolist()] for b in model.blocks]
+        if model.sizes.variant != "none":
+            row["tau_a"] = [[round(t, 1) for t in b.unit.tau_a.tolist()] for b in model.blocks]
         if complete:
             model.save(given.out / f"astro_language_{name}_{recipe.seed}.npz")
             row["sample"] = generate(model, b"ROMEO:\n", 300).decode("latin-1")
@@ -233,6 +240,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--heads", type=int, default=4)
     parser.add_argument("--d-k", type=int, help="length of keys; default features / heads")
     parser.add_argument("--feedback", type=int, default=0, help="mixing neurons of a group, or 0")
+    parser.add_argument("--threshold", type=float, default=0.1, help="of neurons with gates")
     parser.add_argument("--parameters", type=int, help="fit all models to so many")
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--rate", type=float, default=6e-3)
@@ -268,6 +276,7 @@ def main() -> None:
         d_k=given.d_k or width // given.heads,
         dropout=given.dropout,
         feedback=given.feedback,
+        threshold=given.threshold,
     )
     recipe = Recipe(
         steps=given.steps,

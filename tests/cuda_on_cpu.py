@@ -20,6 +20,8 @@ _BEFORE = """
 #include <cstring>
 using std::exp;
 using std::fabs;
+using std::fma;
+using std::tanh;
 struct Place { int x, y, z; };
 static thread_local Place blockIdx, blockDim = {1, 1, 1}, threadIdx = {0, 0, 0};
 #define __global__
@@ -95,6 +97,44 @@ extern "C" void backward_all(int ticks, int size, int neurons, const REAL *drive
 }
 """
 
+_BEFORE_BLOCKS = """
+#include <barrier>
+#include <thread>
+#include <vector>
+#define __shared__ static
+static std::barrier<> *block;
+static void __syncthreads() { block->arrive_and_wait(); }
+template <typename F> void in_blocks(int blocks, F run) {
+    std::barrier<> all(THREADS);
+    block = &all;
+    std::vector<std::thread> threads;
+    for (int thread = 0; thread < THREADS; thread++)
+        threads.emplace_back([=] {
+            blockDim.x = THREADS;
+            threadIdx.x = thread;
+            for (int b = 0; b < blocks; b++) {
+                blockIdx.x = b;
+                run();
+                __syncthreads();
+            }
+        });
+    for (auto &thread : threads) thread.join();
+}
+"""
+_AFTER_BLOCKS = """
+extern "C" void forward_all(int ticks, int batch, const REAL *drive, const REAL *synapses,
+        const WIDE *start, const WIDE *started, REAL *events, REAL *kept, WIDE *last, WIDE *sent) {
+    in_blocks(batch, [=] { forward(ticks, batch, drive, synapses, start, started, events, kept,
+                                   last, sent); });
+}
+extern "C" void backward_all(int ticks, int batch, const REAL *grad, const REAL *transposed,
+        const WIDE *start, const WIDE *started, const REAL *events, const REAL *kept,
+        REAL *by_drive) {
+    in_blocks(batch, [=] { backward(ticks, batch, grad, transposed, start, started, events, kept,
+                                    by_drive); });
+}
+"""
+
 
 class Module:
     """Stands for :class:`spikecore.backends.torch.cuda.nvrtc.Module`."""
@@ -106,6 +146,8 @@ class Module:
         before, after = (_BEFORE, _AFTER)
         if "__shfl_sync" in source:
             before, after = _BEFORE + _BEFORE_GROUPS, _AFTER_GROUPS
+        elif "__syncthreads" in source:
+            before, after = _BEFORE + _BEFORE_BLOCKS, _AFTER_BLOCKS
         path.write_text("\n".join([*lines, before, source, after]))
         flags = ["-std=c++20", "-pthread", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-w"]
         built = path.with_suffix(".so")

@@ -15,6 +15,7 @@ from spikecore.astro import (
     AstroBlock,
     ByteModel,
     EventMemory,
+    GatedBlock,
     LanguageTraining,
     ModelSizes,
     Recipe,
@@ -30,6 +31,10 @@ SIZES = ModelSizes(features=8, size=8, hidden=8, heads=2, d_k=4, layers=1)
 
 def unit(features=4, size=8, **changes):
     return AMSU(features, size, **changes)
+
+
+def language_model(**changes):
+    return ByteModel(ModelSizes(**vars(SIZES) | changes))
 
 
 def without(name, module):
@@ -125,6 +130,12 @@ FAULTS = {
         "groups that do not divide the mixing neurons": partial(
             AstroBlock, 4, hidden=12, feedback=8
         ),
+        "a block without gated neurons": partial(GatedBlock, 4, 0),
+        "a mixing that does not exist": partial(language_model, mixing="gate"),
+        "gated neurons and a tied readout": partial(language_model, mixing="gated"),
+        "gated neurons and feedback in groups": partial(
+            language_model, mixing="gated", tied=False, feedback=4
+        ),
         "a surrogate triangle of height 0": partial(QGate, 0.0),
         "a lift with recurrent synapses": lifted_and_recurrent,
         "events for an astrocyte that stores nothing": partial(events, variant="none"),
@@ -151,6 +162,9 @@ FAULTS = {
         "`train` on a text that is not there": partial(shell, "train", "none.txt", "new.npz"),
         "`train --features 10`": partial(shell, "train", "text.txt", "n.npz", "--features", "10"),
         "`train --dropout 1`": partial(shell, "train", "text.txt", "n.npz", "--dropout", "1"),
+        "`train --mixing gated --feedback 8`": partial(
+            shell, "train", "text.txt", "out.npz", "--mixing", "gated", "--feedback", "8"
+        ),
         "`train --layers 0`": partial(shell, "train", "text.txt", "n.npz", "--layers", "0"),
     }
 }

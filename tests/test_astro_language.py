@@ -24,7 +24,12 @@ from spikecore.cli import main
 SMALL = ModelSizes(features=16, layers=1, size=16, hidden=16, heads=2, d_k=8, dropout=0.1)
 GATED = replace(SMALL, clock=True, read_gate=True, mix_gate=True, tied=False)
 FED = replace(GATED, layers=2, feedback=4)
-KINDS = pytest.mark.parametrize("sizes", [SMALL, GATED, FED], ids=["plain", "gated", "feedback"])
+RECURRENT = replace(SMALL, clock=True, read_gate=True, tied=False, layers=2, mixing="gated")
+KINDS = pytest.mark.parametrize(
+    "sizes",
+    [SMALL, GATED, FED, RECURRENT],
+    ids=["plain", "gated", "feedback", "recurrent"],
+)
 TEXT = b"so it goes, and on it goes. " * 100
 RECIPE = Recipe(steps=40, batch=4, ticks=32, evaluate=10, save=10, warmup=5)
 
@@ -127,8 +132,9 @@ def test_the_state_is_as_large_after_a_thousand_bytes_as_after_one(sizes):
     model = ByteModel(sizes, seed=0).eval()
 
     def shapes(state):
-        parts = [(s.recent, *s.unit, s.membrane, s.fired) for s in state]
-        return [tuple(t.shape) for part in parts for t in part]
+        if isinstance(state, torch.Tensor):
+            return [tuple(state.shape)]
+        return [shape for part in state for shape in shapes(part)]
 
     state = model.start()
     found = []
@@ -153,6 +159,15 @@ def test_train_then_generate(cli, tmp_path):
     assert other[1] != same[0][1]
     status, out, _ = cli("generate", "my.npz", "--bytes", "5", "--json")
     assert json.loads(out)["bytes"] == 5
+
+
+def test_neurons_with_gates_train_from_the_shell(cli):
+    steps = ("--steps", "40", "--evaluate", "20")
+    status, out, err = cli(*TRAIN, "--mixing", "gated", *steps, "--json")
+    assert (status, err) == (0, "")
+    assert json.loads(out)["complete"]
+    assert ByteModel.load("my.npz").sizes.mixing == "gated"
+    assert cli("generate", "my.npz", "--bytes", "5")[0] == 0
 
 
 def test_the_model_that_ships_writes_lines_of_a_play(cli):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikecore import LIF, Delta, mV, nn
-from spikecore.astro import AMSU, AstroBlock, Variant
+from spikecore.astro import AMSU, AstroBlock, GatedBlock, Variant
 from spikecore.nn.surrogates import ATan, FastSigmoid, QGate
 from spikecore.quantities import ms
 
@@ -92,7 +92,10 @@ def test_all_forms_fire_the_same_spikes(variant, key_map, more):
 
 
 def tensors(state):
-    return (state.recent, *state.unit, state.membrane, state.fired)
+    """Return all tensors of a nest of tuples."""
+    if isinstance(state, torch.Tensor):
+        return [state]
+    return [tensor for part in state for tensor in tensors(part)]
 
 
 @settings(deadline=None, max_examples=25)
@@ -140,6 +143,54 @@ def test_weights_survive_a_round_trip(variant, tmp_path):
     torch.save(one.state_dict(), tmp_path / "block.pt")
     other.load_state_dict(torch.load(tmp_path / "block.pt", weights_only=True))
     assert torch.equal(one(given), other(given))
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    variant=st.sampled_from(VARIANTS),
+    firing=st.sampled_from(["binary", "graded"]),
+    cuts=st.lists(st.integers(1, 39), max_size=3, unique=True),
+)
+def test_a_block_of_gated_neurons_streams_what_it_gives_at_once(variant, firing, cuts):
+    torch.manual_seed(2)
+    more = GATED if variant is not Variant.NONE else {}
+    block = GatedBlock(8, 12, size=6, variant=variant, heads=2, firing=firing, **more)
+    block = block.double().eval()
+    given = torch.randn(40, 2, 8, dtype=torch.float64)
+    state, pieces = block.start(2), []
+    sizes = [tuple(t.shape) for t in tensors(state)]
+    for begin, end in zip([0, *sorted(cuts)], [*sorted(cuts), 40], strict=True):
+        piece, state = block.stream(given[begin:end], state)
+        pieces.append(piece)
+        assert [tuple(t.shape) for t in tensors(state)] == sizes
+    assert (torch.cat(pieces) - block(given)).abs().max() < 1e-9
+
+
+@each
+def test_everything_in_a_block_of_gated_neurons_gets_a_gradient(variant):
+    torch.manual_seed(3)
+    block = GatedBlock(8, 12, size=6, variant=variant, heads=2, surrogate=ATan())
+    block(torch.randn(40, 2, 8)).square().mean().backward()
+    for name, parameter in block.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_gated_neurons_hear_the_input_and_what_the_astrocytes_let_through():
+    torch.manual_seed(8)
+    block = GatedBlock(8, 12, size=6, heads=2, firing="graded", threshold=0.2).double().eval()
+    given = torch.randn(40, 2, 8, dtype=torch.float64)
+    with torch.no_grad():
+        sent = block(given)
+        spikes = block.unit(block.norm(given))
+        assert torch.equal(sent, block.gated(torch.cat([given, spikes], -1)))
+        held = torch.cat([torch.zeros_like(sent[:1]), sent[:-1]])
+        shares = [float((a != 0).double().mean()) for a in (spikes, sent - held)]
+        assert block.rates == pytest.approx(shares, abs=1e-6)
+        assert all(0.05 < share < 0.95 for share in shares)
+        block.unit.gamma.zero_()  # astrocytes that let nothing through
+        assert not torch.equal(block(given), sent)
 
 
 def test_a_mixing_neuron_that_is_silent_adds_nothing_whatever_its_spikes_are_worth():

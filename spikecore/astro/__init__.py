@@ -9,6 +9,7 @@ need_torch()  # before the modules below fail with an error that names no remedy
 
 from spikecore.astro.block import AstroBlock, BlockState  # noqa: E402
 from spikecore.astro.events import EventMemory  # noqa: E402
+from spikecore.astro.gated import GatedBlock, GatedBlockState  # noqa: E402
 from spikecore.astro.language import ByteModel, ModelSizes, generate  # noqa: E402
 from spikecore.astro.memory import Variant  # noqa: E402
 from spikecore.astro.training import LanguageTraining, Recipe  # noqa: E402
@@ -21,6 +22,8 @@ __all__ = [
     "BlockState",
     "ByteModel",
     "EventMemory",
+    "GatedBlock",
+    "GatedBlockState",
     "LanguageTraining",
     "ModelSizes",
     "Recipe",

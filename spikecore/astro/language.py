@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from spikecore.astro.block import AstroBlock, BlockState
+from spikecore.astro.checks import check_choice
+from spikecore.astro.gated import GatedBlock, GatedBlockState
 from spikecore.errors import FileRefused, InvalidInput
 from spikecore.files import read_archive, write_archive
 from spikecore.nn.surrogates import QGate
@@ -19,26 +21,39 @@ from spikecore.progress import OnProgress
 
 __all__ = ["ByteModel", "ModelSizes", "generate"]
 
+State = BlockState | GatedBlockState
+
 BYTES = 256
 SURROGATE = QGate(0.5)
 """Twice as wide as the usual one: trains better here."""
+
+Mixing = Literal["lif", "gated"]
 
 FORMAT = "spikecore-astro-language-1"
 
 
 @dataclass(frozen=True)
 class ModelSizes:
-    """What a :class:`ByteModel` is built from; the names of :class:`AstroBlock` and `AMSU`.
+    """What a :class:`ByteModel` is built from.
+
+    The names are those of its blocks and of `AMSU`.
 
     Attributes
     ----------
-    features, layers, size, hidden, heads, d_k, taps : int
+    features, layers, size, hidden, heads, d_k : int
     tau_a : (float, float)
     variant, firing : str
     dropout : float
-    clock, read_gate, mix_gate : bool
+    clock, read_gate : bool
+    mixing : {"lif", "gated"}
+        Blocks of :class:`AstroBlock`, or of :class:`GatedBlock`.
+    taps, mix_gate, feedback
+        Of an :class:`AstroBlock`.
+    threshold : float
+        Of a :class:`GatedBlock`.
     tied : bool
-        Whether the weights that read out bytes are those that embed them.
+        Whether the weights that read out bytes are those that embed them; only between blocks of
+        :class:`AstroBlock`.
     """
 
     features: int = 128
@@ -57,6 +72,8 @@ class ModelSizes:
     mix_gate: bool = False
     tied: bool = True
     feedback: int = 0
+    mixing: str = "lif"
+    threshold: float = 0.1
 
 
 class ByteModel(nn.Module):
@@ -82,60 +99,47 @@ class ByteModel(nn.Module):
         if seed is not None:
             torch.manual_seed(seed)
         self.sizes = sizes
+        gated = check_choice("ModelSizes.mixing", sizes.mixing, Mixing) == "gated"
         self.embed = nn.Embedding(BYTES, sizes.features)
-        nn.init.normal_(self.embed.weight, std=sizes.features**-0.5)
+        self._scale = 1.0 if gated else sizes.features**0.5
+        nn.init.normal_(self.embed.weight, std=1.0 if gated else sizes.features**-0.5)
         self.dropout = nn.Dropout(sizes.dropout)
-        self.blocks = nn.ModuleList(
-            AstroBlock(
-                sizes.features,
-                size=sizes.size,
-                hidden=sizes.hidden,
-                taps=sizes.taps,
-                dropout=sizes.dropout,
-                firing=sizes.firing,  # type: ignore[arg-type]
-                variant=sizes.variant,
-                heads=sizes.heads,
-                d_k=sizes.d_k,
-                tau_a=sizes.tau_a,
-                read_norm=True,
-                clock=sizes.clock,
-                read_gate=sizes.read_gate,
-                mix_gate=sizes.mix_gate,
-                feedback=sizes.feedback,
-                surrogate=SURROGATE,
-            )
-            for _ in range(sizes.layers)
-        )
-        self.norm = nn.RMSNorm(sizes.features)
-        self.head = None if sizes.tied else nn.Linear(sizes.features, BYTES)
+        self.between = nn.Dropout(sizes.dropout) if gated else nn.Identity()
+        self.blocks = nn.ModuleList(_gated_blocks(sizes) if gated else _blocks(sizes))
+        width = sizes.hidden if gated else sizes.features
+        self.norm = nn.Identity() if gated else nn.RMSNorm(width)
+        self.head = None if sizes.tied else nn.Linear(width, BYTES)
 
     def forward(self, given: Tensor) -> Tensor:
         """Return logits, shape (T, B, 256), for bytes of shape (T, B)."""
         stream = self._embedded(given)
-        for block in self.blocks:
-            stream = block(stream)
+        for i, block in enumerate(self.blocks):
+            stream = block(self.between(stream) if i else stream)
         return self._logits(stream)
 
-    def start(self, batch: int = 1) -> list[BlockState]:
+    def start(self, batch: int = 1) -> list[State]:
         """Return the state before the first byte."""
         return [block.start(batch) for block in self.blocks]
 
-    def stream(self, given: Tensor, state: list[BlockState]) -> tuple[Tensor, list[BlockState]]:
+    def stream(self, given: Tensor, state: list[State]) -> tuple[Tensor, list[State]]:
         """Go on from a state; its size is the same after every byte."""
         stream = self._embedded(given)
         after = []
-        for block, one in zip(self.blocks, state, strict=True):
-            stream, new = block.stream(stream, one)
+        for i, (block, one) in enumerate(zip(self.blocks, state, strict=True)):
+            stream, new = block.stream(self.between(stream) if i else stream, one)
             after.append(new)
         return self._logits(stream), after
 
     @property
     def rates(self) -> list[tuple[float, float]]:
-        """Share of neurons that fired, a byte, in the last pass in evaluation mode."""
+        """Share of neurons that fired (with gates: sent something) a byte.
+
+        In the last pass in evaluation mode.
+        """
         return [block.rates for block in self.blocks]
 
     def _embedded(self, given: Tensor) -> Tensor:
-        out: Tensor = self.dropout(self.embed(given)) * self.sizes.features**0.5
+        out: Tensor = self.dropout(self.embed(given)) * self._scale
         return out
 
     def _logits(self, stream: Tensor) -> Tensor:
@@ -160,8 +164,9 @@ class ByteModel(nn.Module):
     def load(cls, path: str | os.PathLike[str] | None = None) -> ByteModel:
         """Read what :meth:`save` wrote; without a path, the model that ships.
 
-        That one (481,906 parameters, graded spikes, the delta rule, gates and clock) was trained
-        on tiny Shakespeare; docs/astro.md says how well it does.
+        That one (473,512 parameters; units with graded spikes and the delta rule, and neurons with
+        gates that hear them and one another) was trained on tiny Shakespeare; docs/astro.md says
+        how well it does.
 
         Raises
         ------
@@ -184,6 +189,53 @@ class ByteModel(nn.Module):
             ) from error
         model.eval()
         return model
+
+
+def _shared(sizes: ModelSizes) -> dict[str, Any]:
+    """Return what both kinds of blocks take."""
+    return {
+        "size": sizes.size,
+        "dropout": sizes.dropout,
+        "firing": sizes.firing,
+        "variant": sizes.variant,
+        "heads": sizes.heads,
+        "d_k": sizes.d_k,
+        "tau_a": sizes.tau_a,
+        "read_norm": True,
+        "clock": sizes.clock,
+        "read_gate": sizes.read_gate,
+        "surrogate": SURROGATE,
+    }
+
+
+def _blocks(sizes: ModelSizes) -> list[nn.Module]:
+    return [
+        AstroBlock(
+            sizes.features,
+            hidden=sizes.hidden,
+            taps=sizes.taps,
+            mix_gate=sizes.mix_gate,
+            feedback=sizes.feedback,
+            **_shared(sizes),
+        )
+        for _ in range(sizes.layers)
+    ]
+
+
+def _gated_blocks(sizes: ModelSizes) -> list[nn.Module]:
+    alien = [name for name in ("tied", "mix_gate", "feedback") if getattr(sizes, name)]
+    if alien:
+        raise InvalidInput(
+            f"ModelSizes.{alien[0]}",
+            "does not go with mixing='gated'",
+            got=getattr(sizes, alien[0]),
+            fix=f"add {alien[0]}={0 if alien[0] == 'feedback' else False}, or use mixing='lif'",
+        )
+    widths = [sizes.features, *[sizes.hidden] * (sizes.layers - 1)]
+    return [
+        GatedBlock(width, sizes.hidden, threshold=sizes.threshold, **_shared(sizes))
+        for width in widths
+    ]
 
 
 @torch.no_grad()

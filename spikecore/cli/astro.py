@@ -86,10 +86,24 @@ def generate_command(
     help="Spikes of 1, or spikes that carry what passed the threshold.",
 )
 @click.option(
-    "--feedback",
-    default=8,
+    "--mixing",
+    type=click.Choice(["lif", "gated"]),
+    default="lif",
     show_default=True,
-    help="Mixing neurons whose spikes reach one another: 2, 4, 8, 16 or 32, or 0 for none.",
+    help="What stands behind the units of a block: LIF neurons, or neurons with gates that hear "
+    "one another: better where each byte is read fifty times.",
+)
+@click.option(
+    "--threshold",
+    default=0.1,
+    show_default=True,
+    help="Change of state that neurons with gates send.",
+)
+@click.option(
+    "--feedback",
+    type=int,
+    help="LIF neurons that mix whose spikes reach one another: 2, 4, 8, 16 or 32, or 0 for none. "
+    "Default 8; neurons with gates have none, as all of them hear one another.",
 )
 @click.option(
     "--dropout",
@@ -129,7 +143,9 @@ def train_command(
     layers: int,
     variant: str,
     firing: str,
-    feedback: int,
+    mixing: str,
+    threshold: float,
+    feedback: int | None,
     dropout: float,
     noise: float,
     weight_decay: float,
@@ -175,8 +191,10 @@ def train_command(
         dropout=dropout,
         clock=True,
         read_gate=True,
-        mix_gate=True,
-        feedback=feedback,
+        mix_gate=mixing == "lif",
+        mixing=mixing,
+        threshold=threshold,
+        feedback=_feedback(feedback, mixing),
         tied=False,
     )
     recipe = Recipe(
@@ -224,6 +242,15 @@ def train_command(
         },
     )
     return 0
+
+
+def _feedback(asked: int | None, mixing: str) -> int:
+    """Return how many neurons a group has."""
+    if asked and mixing == "gated":
+        rule = "does not go with --mixing gated, whose neurons all hear one another"
+        raise InvalidInput("--feedback", rule, got=asked, fix="leave one of them out")
+    usual = 8 if mixing == "lif" else 0
+    return usual if asked is None else asked
 
 
 def _interrupted(

@@ -10,6 +10,7 @@ need_torch()  # before the modules below fail with an error that names no remedy
 from spikecore.nn.annealing import DelayAnnealing  # noqa: E402
 from spikecore.nn.delays import DelayedLinear  # noqa: E402
 from spikecore.nn.export import spikes_to_tensor, tensor_to_train, to_network  # noqa: E402
+from spikecore.nn.gated import EventGRU, GatedState, gated_scan  # noqa: E402
 from spikecore.nn.grouped import GroupState, grouped_scan  # noqa: E402
 from spikecore.nn.neurons import LIF, LeakyIntegrator  # noqa: E402
 from spikecore.nn.scan import leaky_scan, lif_scan, lif_stream  # noqa: E402
@@ -28,12 +29,15 @@ __all__ = [
     "Boxcar",
     "DelayAnnealing",
     "DelayedLinear",
+    "EventGRU",
     "FastSigmoid",
+    "GatedState",
     "Gaussian",
     "GroupState",
     "LeakyIntegrator",
     "QGate",
     "Surrogate",
+    "gated_scan",
     "grouped_scan",
     "leaky_scan",
     "lif_scan",
