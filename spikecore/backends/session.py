@@ -227,10 +227,12 @@ class SteppedSession:
 
     def _by_group(self, ticks: IndexArray, neurons: IndexArray) -> dict[str, Spikes]:
         spikes = {}
-        for name, (start, size) in self.lowered.groups.items():
-            if name in self._unrecorded:
-                continue
-            own = (neurons >= start) & (neurons < start + size)
+        recorded = [name for name in self.lowered.groups if name not in self._unrecorded]
+        for name in recorded:
+            start, size = self.lowered.groups[name]
+            own: Any = slice(None)  # nothing else was kept
+            if len(recorded) > 1:
+                own = (neurons >= start) & (neurons < start + size)
             spikes[name] = Spikes(ticks[own], neurons[own] - start, self.lowered.dt)
         return spikes
 
