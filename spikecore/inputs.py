@@ -214,6 +214,19 @@ class BoundInput:
             notes.append(f"{place}: {moved} rounded to the grid")
         return tuple(notes)
 
+    @property
+    def spikes_a_tick(self) -> float | None:
+        """How many spikes all sources together send a tick, on average; None if they are fed."""
+        source = self.input.source
+        if source is None:
+            return None
+        if self._train is not None:
+            ticks = self._train.ticks
+            return ticks.size / (int(ticks[-1]) + 1) if ticks.size else 0.0
+        assert isinstance(source, Poisson | PoissonCounts)
+        rate = np.broadcast_to(np.asarray(source.rate.value, np.float64), (self.input.size,))
+        return float(rate.sum()) * self.dt * 1e-3
+
     def given_from(self, tick: int) -> int:
         """Return how many given spikes lie in ``tick`` or later."""
         return 0 if self._train is None else int(np.count_nonzero(self._train.ticks >= tick))

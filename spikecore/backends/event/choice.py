@@ -51,6 +51,9 @@ MANY_NEURONS, MANY_SYNAPSES, LONG_TICK = 10_000, 1_000_000, 0.05
 """Neurons, synapses and ms in a tick from which on two threads are chosen: they meet in every tick,
 also where one thread would pass it by (docs/decisions/0013)."""
 
+FEW_EVENTS = 2_000
+"""Synaptic events a tick below which a second thread gains nothing (benchmarks/scaling.py)."""
+
 SMALL = 100_000
 """Synapses up to which the general way is chosen: it is slower, and compiled in a sixth of the
 time, so that small networks start at once."""
@@ -212,16 +215,37 @@ def _threads(lowered: Lowered, options: Options) -> tuple[int, str]:
         return 2, "asked for"
     neurons = sum(p.size for p in lowered.populations)
     synapses = sum(p.size for p in lowered.projections)
+    driven = _driven(lowered)
     against = {
         f"{learning} learns": learning is not None,
         f"{neurons} neurons are fewer than {MANY_NEURONS}": neurons < MANY_NEURONS,
         f"{synapses} synapses are fewer than {MANY_SYNAPSES}": synapses < MANY_SYNAPSES,
         f"a tick of {lowered.dt:g} ms is shorter than {LONG_TICK} ms": lowered.dt < LONG_TICK,
+        f"inputs send {driven:.3g} synaptic events a tick, fewer than {FEW_EVENTS}, and nobody "
+        "fires without them": driven < FEW_EVENTS,
         "several runs share the network": lowered.shared,
         "there is one processor": _processors() == 1,
     }
     reason = next((why for why, holds in against.items() if holds), "")
     return (1, reason) if reason else (2, f"{neurons} neurons and {synapses} synapses")
+
+
+def _driven(lowered: Lowered) -> float:
+    """Return how many synaptic events a tick inputs send, on average.
+
+    Infinitely many where that is not all that makes neurons fire: where inputs are fed, and where a
+    population does not rest below its threshold.
+    """
+    by_itself = any((p.table.bound[:, 0, -1] >= p.threshold).any() for p in lowered.populations)
+    rates = {i.input.name: i.spikes_a_tick for i in lowered.inputs}
+    if by_itself or None in rates.values():
+        return np.inf
+    groups = {lowered.groups[name]: rate or 0.0 for name, rate in rates.items()}
+    return sum(
+        groups.get((p.source_start, p.source_size), 0.0) * p.size / p.source_size
+        for p in lowered.projections
+        if p.size
+    )
 
 
 def _processors() -> int:

@@ -22,6 +22,7 @@ from spikecore.backends.event.packed import (
     blank_of,
     copied,
     grow_queues,
+    renewed,
     sweepable,
 )
 from spikecore.backends.event.replay import LEARNING, D, is_dense
@@ -140,7 +141,9 @@ class FastSession(EventSession):
         self.state.register[R.N_ACTIVE] = 0
         if self._blank is None:
             self._blank = blank_of(self._build())
-        self.fast = copied(self._blank)
+            self.fast = copied(self._blank)
+        else:
+            self.fast = renewed(self.fast, self._blank)
         self._measured_at = -1
         for i, p in enumerate(self.lowered.populations):
             none = np.full(p.size, -1)

@@ -39,6 +39,7 @@ __all__ = [
     "cell_layout",
     "copied",
     "grow_queues",
+    "renewed",
     "sweepable",
 ]
 
@@ -216,6 +217,22 @@ def blank_of(fast: Fast) -> Fast:
         if name not in SHARED and whole.size > LANES and (whole == whole[0]).all():
             kept[name] = np.broadcast_to(array.reshape(-1)[0], array.shape)
     return fast._replace(**kept)
+
+
+def renewed(old: Fast, blank: Fast) -> Fast:
+    """Return what :func:`copied` returns of ``blank``, in the memory of ``old`` where it fits.
+
+    That memory is in the caches, and the system need not find any.
+    """
+    kept = {}
+    for name, array in old._asdict().items():
+        given = getattr(blank, name)
+        if name in SHARED or array.shape != given.shape:
+            kept[name] = given if name in SHARED else given.copy()
+        else:
+            np.copyto(array, given)
+            kept[name] = array
+    return Fast(**kept)
 
 
 def copied(fast: Fast) -> Fast:

@@ -90,6 +90,7 @@ class EventSession(SteppedSession):
         plastic = [i for i in self._order_of if projections[i].plasticity is not None]
         self._rule_of = {i: r for r, i in enumerate(plastic)}
         self.net = build_net(lowered, self.dtype, self._wanted())
+        self._out = np.empty((2, 0), np.int64)
         self._reset()
         lowered.let_go()  # all that is needed of the synapses is in our own arrays now
 
@@ -112,7 +113,9 @@ class EventSession(SteppedSession):
 
     def _reset(self) -> None:
         self.state = new_state(self.lowered, self.net, self._flat_weights, self.dtype)
-        self._out = np.empty((2, max(65536, 4 * self.state.lists.shape[1])), np.int64)
+        room = max(65536, 4 * self.state.lists.shape[1])
+        if self._out.shape[1] != room:
+            self._out = np.empty((2, room), np.int64)
         self._order(kernels.WAKE, self.state)
 
     def _order(self, order: int, state: State) -> None:
