@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from backend_params import NO_BRIAN2
+from backend_params import BRIAN2, NO_BRIAN2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_networks import WHATEVER, assert_same
@@ -40,7 +40,7 @@ from spikecore import (
 )
 from spikecore.units import Crossing, Port, SteppedUnit
 
-BACKENDS = pytest.mark.parametrize("backend", ["event", "clocked", "torch"])
+BACKENDS = pytest.mark.parametrize("backend", ["event", "clocked", "torch", BRIAN2])
 
 
 def alone(unit, seconds, *states):

@@ -93,7 +93,8 @@ class Capabilities:
         Where it departs from what the others promise: topic, and the reason. Such
         differences are no refusals; the conformance suite lists them.
     why : mapping of str to str
-        Reasons for what is not supported, by name of the unit, or of what is modulated.
+        Reasons for what is not supported, by name of the unit, of what is modulated, or
+        ``"stepped"``.
     tick_cost : tuple of float
         Seconds that a tick takes, and that each neuron and synapse adds to it, measured:
         what a run will roughly take. (0, 0) for a backend that is never the slow choice.
@@ -156,9 +157,8 @@ class Capabilities:
                 what = f"unit {p.unit.name!r} is not supported{self._why(p.unit.name)}"
                 reasons.append(f"population {p.name!r}: {what}")
             if p.start in stepped and "stepped" not in self.units:
-                reasons.append(
-                    f"population {p.name!r}: stepped unit {p.unit.name!r} is not supported"
-                )
+                what = f"stepped unit {p.unit.name!r} is not supported{self._why('stepped')}"
+                reasons.append(f"population {p.name!r}: {what}")
             if p.unit.step not in self.step_rules:
                 reasons.append(f"population {p.name!r}: step rule {p.unit.step!r} is not supported")
         for c in lowered.projections:

@@ -22,6 +22,7 @@ _TICK_COST = (6e-4, 1e-9)  # measured: 100 to 3000 neurons with 1000 to 900,000 
 _SUMS = "brian2 adds up projection by projection: sums of floats may differ in the last bit"
 _WEIGHTS = "weights cannot be set while spikes are on their way through the synapses"
 _TIES = "a threshold reached to within rounding (10⁻¹³) may be passed a tick earlier or later"
+_ONE_PIECE = "its steps are taken from Python, and a C++ program runs without it"
 
 
 class Brian2Backend:
@@ -40,7 +41,7 @@ class Brian2Backend:
         """Everything but the order of sums; a C++ program runs in one piece."""
         one_piece = options.own.get("target") == "cpp_standalone"
         return Capabilities(
-            units=frozenset({"any"}),
+            units=frozenset({"any"} if one_piece else {"any", "stepped"}),
             step_rules=frozenset({"exact", "spinnaker"}),
             precisions=frozenset({"float64", "float32"}),
             plasticity=frozenset({"PairSTDP"}),
@@ -49,6 +50,7 @@ class Brian2Backend:
             pieces=not one_piece,
             modulation=frozenset() if one_piece else EVERY_MODULATION,
             tick_cost=(0.0, 0.0) if one_piece else _TICK_COST,
+            why={"stepped": _ONE_PIECE},
             departs={"order of sums": _SUMS, "ties": _TIES, "set_weights": _WEIGHTS},
         )
 

@@ -11,6 +11,7 @@ from spikecore.backends.brian2.acting import FACTORS, Acting
 from spikecore.backends.brian2.equations import Model, model_of
 from spikecore.backends.brian2.learning import LONG_AGO, learning_code, synapse_variables
 from spikecore.backends.brian2.quiet import brian2
+from spikecore.backends.brian2.stepping import Stepping
 from spikecore.backends.lowering import Lowered, LoweredPopulation, LoweredProjection
 
 __all__ = ["Built"]
@@ -54,6 +55,8 @@ class Built:
         self.groups: dict[str, Any] = {}
         self.generators: dict[str, Any] = {}
         self.synapses: dict[int, Any] = {}
+        self.stepping = Stepping(lowered, self.clock)
+        self.groups |= self.stepping.senders
         for bound in lowered.inputs:
             self._input(bound.input.name, bound.input.size)
         for p in lowered.populations:
@@ -70,7 +73,7 @@ class Built:
             self.clock,
             SPIKES,
         )
-        self.network.add(*self.acting.operations)
+        self.network.add(*self.acting.operations, *self.stepping.operations)
 
     def _add(self, thing: Any) -> Any:
         self.network.add(thing)
@@ -117,7 +120,8 @@ class Built:
         return relay
 
     def _population(self, p: LoweredPopulation) -> None:
-        model = model_of(p, self.lowered.dt)
+        stepped = p.name in self.stepping.sweeps
+        model = self.stepping.model(p) if stepped else model_of(p, self.lowered.dt)
         number = len(self.models)
         self.models[p.name] = model
         refractory: Any = False
@@ -135,8 +139,11 @@ class Built:
             method=model.method,
             method_options={"simplify": False} if model.method == "exact" else None,
             events={"broken": " or ".join(f"not (abs({x}) < {LARGEST})" for x in model.states)},
-            namespace={name: value * _unit(name) for name, value in model.constants.items()},
-            dtype=self.dtype,
+            namespace={name: value * _unit(name) for name, value in model.constants.items()}
+            | model.namespace,
+            # As everywhere, steps are computed in double precision, whatever the run has.
+            dtype=np.dtype(np.float64) if stepped else self.dtype,
+            codeobj_class=brian2.NumpyCodeObject if model.vectors else None,
             clock=self.clock,
             name=f"population{number}",
         )
@@ -147,6 +154,8 @@ class Built:
         for code, when in ((model.before, "before_groups"), (model.after, "after_groups")):
             if code:
                 group.run_regularly(code, clock=self.clock, when=when, order=10)
+        if stepped:
+            self.stepping.adopt(p, group)
         self.groups[p.name] = self._add(group)
 
     # -- synapses ---------------------------------------------------------------

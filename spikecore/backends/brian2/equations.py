@@ -19,7 +19,7 @@ from spikecore.backends.lowering import LoweredPopulation
 from spikecore.units.linear import LinearUnit
 from spikecore.units.propagator import step_system
 
-__all__ = ["Model", "model_of"]
+__all__ = ["Method", "Model", "model_of", "names_of", "receive"]
 
 FloatArray = npt.NDArray[np.float64]
 Method = str | Callable[..., str]
@@ -45,6 +45,10 @@ class Model:
         Code that adds the arrivals of the tick, before and after the states move.
     constants, parameters : dict of str to float, of str to ndarray
         One value for all; one for each neuron.
+    namespace : dict of str to object
+        Other things that the text names: functions, quantities.
+    vectors : bool
+        Whether it has a function of all neurons at once, for which code must be NumPy's.
     notes : list of str
         Where the promise of an independent integration is not kept.
     """
@@ -58,12 +62,14 @@ class Model:
     after: str = ""
     constants: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, FloatArray] = field(default_factory=dict)
+    namespace: dict[str, Any] = field(default_factory=dict)
+    vectors: bool = False
     notes: list[str] = field(default_factory=list)
 
 
 def model_of(p: LoweredPopulation, dt: float) -> Model:
     """Write the model of a population for ticks of ``dt`` ms."""
-    model = Model(tuple(_name(i, state) for i, state in enumerate(p.unit.states)))
+    model = Model(names_of(p.unit))
     writer = _Writer(model, p.size)
     reason = _why_not_exact(p.unit, dt, bool(p.refractory.any()))
     derivatives = _derivatives(p.unit, writer)
@@ -87,6 +93,16 @@ def model_of(p: LoweredPopulation, dt: float) -> Model:
     parameters += [f"{name} : Hz (constant)" for name in model.parameters if name[0] == "k"]
     model.equations = "\n".join([*lines, *arrivals, *parameters])
     return model
+
+
+def names_of(unit: LinearUnit) -> tuple[str, ...]:
+    """Return what brian2 calls the states of a unit."""
+    return tuple(_name(i, state) for i, state in enumerate(unit.states))
+
+
+def receive(p: LoweredPopulation, dt: float, model: Model) -> None:
+    """Write into ``model`` what adds the arrivals of a tick to the states of a population."""
+    _receive(p, dt, _Writer(model, p.size))
 
 
 def _name(number: int, state: str) -> str:

@@ -200,8 +200,11 @@ class RuntimeSession(Brian2Session):
         fired = [
             np.asarray(built.groups[p.name].spikes, np.int64) + p.start
             for p in self.lowered.populations
-        ]
-        if self._record(np.concatenate([np.empty(0, np.int64), *fired]), self._not_finite()):
+        ] + built.stepping.sent()
+        if built.stepping.broken:  # before anything of this tick has arrived
+            self.status = "diverged"
+            self.message = f"{built.stepping.broken} is not finite in tick {t}"
+        elif self._record(np.concatenate([np.empty(0, np.int64), *fired]), self._not_finite()):
             for i, probe in enumerate(self.lowered.probes):
                 if t % probe.every == 0:
                     self._traces[i].append(self._state_of(probe.neurons, probe.state)[None])
