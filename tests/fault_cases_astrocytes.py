@@ -148,7 +148,9 @@ FAULTS = {
         "half a substep": lambda: stepped(substeps=0.5),
         "a crossing of a state that does not exist": lambda: stepped(crossing=Crossing("y", 1.0)),
         "an output called like a state": lambda: stepped(outputs={"x": lambda x: x[0]}),
-        "a stepped unit on brian2": lambda: lacks_stepped("brian2"),
+        "a stepped unit in brian2's C++ program": lambda: lacks_stepped(
+            "brian2", target="cpp_standalone"
+        ),
         "a stepped unit on a GPU": lambda: lacks_stepped("torch", device="cuda"),
         "copies of a network with stepped units": lambda: run_batch(
             network(Population("lr", 1, LiRinzel())), 1 * ms, [{}], backend="torch"

@@ -323,6 +323,42 @@ def test_a_step_that_overflows_ends_the_run(unit, weight, state):
     assert result.counters["delivered"] == 2 * (result.ticks - 2)
 
 
+def calcium_of_ten():
+    """Five coupled astrocytes of one kind, five of the other, each a little different."""
+    chained = GChI(I_bias=0.8, gap_junctions=((0, 1), (1, 2), (2, 3), (3, 4)))
+    start = {"I": np.random.default_rng(1).uniform(0.2, 1.5, 5) * uM}
+    return Network(
+        [
+            Input("in", 5, Poisson(2 * Hz)),
+            Population("g", 5, chained, initial=start),
+            Population(
+                "lr", 5, LiRinzel(step=20 * ms), initial={"I": np.linspace(0.2, 1.5, 5) * uM}
+            ),
+            Projection("in", "g", OneToOne(), 30 * uM, 10 * ms),
+            Projection("in", "lr", OneToOne(), 0.05 * uM, 10 * ms),
+            *(Probe("g", s) for s in ("C", "I", "Gamma_S", "Gamma_A", "G_A")),
+            *(Probe("lr", s) for s in ("C", "h", "I", "sic")),
+        ],
+        dt=10 * ms,
+    )
+
+
+@pytest.mark.slow
+def test_two_minutes_of_calcium():
+    network = calcium_of_ten()
+    result, oracle = both(network, 120 * second)
+    assert len(result.spikes["g"]) == 36
+    assert np.abs(result.traces["g.C"].values - oracle.traces["g.C"].values).max() < 1e-11
+    one, other = (
+        run(network, 120 * second, backend=b, precision="float32").spikes["g"]
+        for b in ("brian2", "clocked")
+    )
+    assert np.array_equal(one.neurons, other.neurons)
+    late = np.abs(one.ticks - other.ticks)
+    assert late.max() <= 1
+    assert np.count_nonzero(late) < 10
+
+
 @pytest.mark.slow
 def test_cython_gives_the_same():
     both(inward_current(), 1 * second, options={"target": "cython"})

@@ -192,6 +192,7 @@ CASES: tuple[Case, ...] = (
         for what in _ACTIONS
     ),
     Case("calcium and slow inward current", "glia; stepped", networks.calcium, _run),
+    Case("gliotransmitter and gap junctions", "glia; stepped", networks.gliotransmission, _run),
     Case("a state overflows", "ending", networks.overflow, _plain(20 * ms)),
     Case("delay-motif layer", "motifs", networks.motifs, _run),
     Case("CA3 memory, published", "memory", partial(networks.memory, "published"), _plain(90 * ms)),

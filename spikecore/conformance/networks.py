@@ -20,6 +20,7 @@ from spikecore.units import (
     AstroLIF,
     Delta,
     Exponential,
+    GChI,
     HeldCurrent,
     LinearUnit,
     LiRinzel,
@@ -27,7 +28,7 @@ from spikecore.units import (
     SlowTrace,
     Unit,
 )
-from spikecore.wiring import Normal, OneToOne, Pairs, RandomPairs, RandomTotal, Uniform
+from spikecore.wiring import AllToAll, Normal, OneToOne, Pairs, RandomPairs, RandomTotal, Uniform
 
 __all__ = [
     "astrocytes",
@@ -36,6 +37,7 @@ __all__ = [
     "counted",
     "different_neurons",
     "feedable",
+    "gliotransmission",
     "learning",
     "lif",
     "memory",
@@ -277,6 +279,31 @@ def calcium() -> Network:
             Projection("in", "lr", OneToOne(), 0.1 * uM, 2 * ms),
             Projection("lr", "n", OneToOne(), 5 * nA, 3 * ms, port="held", carries="sic"),
             Probe("lr", "C"),
+            Probe("n", "v"),
+        ]
+    )
+
+
+def gliotransmission() -> Network:
+    """Astrocytes coupled by gap junctions release onto neurons and act on their synapses."""
+    start = {"C": np.array([0.44, 0.49, 0.3]) * uM, "I": np.array([2.0, 1.0, 0.5]) * uM}
+    return Network(
+        [
+            Input("in", 3, Poisson(150 * Hz)),
+            Population("g", 3, GChI(step=5 * ms, gap_junctions=((0, 1), (1, 2))), initial=start),
+            Population("n", 3, LIF(refractory=2 * ms)),
+            Projection("in", "g", OneToOne(), 20 * uM, 2 * ms),
+            Projection("g", "n", AllToAll(), 30 * nA, 3 * ms),
+            Projection(
+                "in",
+                "n",
+                AllToAll(),
+                3 * nA,
+                1 * ms,
+                modulation=Modulation("g", "Gamma_S", gain=4.0),
+            ),
+            Probe("g", "C"),
+            Probe("g", "Gamma_S"),
             Probe("n", "v"),
         ]
     )
