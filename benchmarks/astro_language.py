@@ -56,9 +56,7 @@ def built(name: str, sizes: ModelSizes, target: int | None = None) -> nn.Module:
     sizes = replace(sizes, variant=variant, firing=firing)
     if kind == ["recurrent"]:
         group = 4
-        sizes = replace(
-            sizes, clock=True, read_gate=True, tied=False, taps=1, mixing="gated", feedback=0
-        )
+        sizes = replace(sizes, clock=True, read_gate=True, tied=False, mixing="gated", feedback=0)
     elif kind:
         sizes = replace(sizes, clock=True, read_gate=True, mix_gate=True, tied=False)
     elif not fixed:

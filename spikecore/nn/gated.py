@@ -102,8 +102,8 @@ class EventGRU(nn.Module):
     size : int
         Number of neurons.
     threshold : float
-        Change of a state that is sent. The state lies between -1 and 1. At 0 every change is,
-        and what is left is a GRU.
+        Change of a state that is sent. The state lies between -1 and 1. The lower, the more
+        changes are sent, and the nearer it comes to a GRU.
     surrogate : Surrogate, optional
         Default a triangle of twice the threshold to each side.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -51,8 +52,9 @@ MANY_NEURONS, MANY_SYNAPSES, LONG_TICK = 10_000, 1_000_000, 0.05
 """Neurons, synapses and ms in a tick from which on two threads are chosen: they meet in every tick,
 also where one thread would pass it by (docs/decisions/0013)."""
 
-FEW_EVENTS = 2_000
-"""Synaptic events a tick below which a second thread gains nothing (benchmarks/scaling.py)."""
+FEW_EVENTS = 300
+"""Synaptic events a tick below which a second thread gains nothing: sparse activity of 200 a tick
+took 1.15 times as long in two, of 600 a tick 0.7 times (benchmarks/results/scaling.json)."""
 
 SMALL = 100_000
 """Synapses up to which the general way is chosen: it is slower, and compiled in a sixth of the
@@ -221,8 +223,8 @@ def _threads(lowered: Lowered, options: Options) -> tuple[int, str]:
         f"{neurons} neurons are fewer than {MANY_NEURONS}": neurons < MANY_NEURONS,
         f"{synapses} synapses are fewer than {MANY_SYNAPSES}": synapses < MANY_SYNAPSES,
         f"a tick of {lowered.dt:g} ms is shorter than {LONG_TICK} ms": lowered.dt < LONG_TICK,
-        f"inputs send {driven:.3g} synaptic events a tick, fewer than {FEW_EVENTS}, and nobody "
-        "fires without them": driven < FEW_EVENTS,
+        f"inputs and whom they reach send {driven:.3g} synaptic events a tick at most, fewer than "
+        f"{FEW_EVENTS}, and nobody fires without them": driven < FEW_EVENTS,
         "several runs share the network": lowered.shared,
         "there is one processor": _processors() == 1,
     }
@@ -231,20 +233,25 @@ def _threads(lowered: Lowered, options: Options) -> tuple[int, str]:
 
 
 def _driven(lowered: Lowered) -> float:
-    """Return how many synaptic events a tick inputs send, on average.
+    """Return how many synaptic events a tick inputs send on average, and whom they reach at most.
 
-    Infinitely many where that is not all that makes neurons fire: where inputs are fed, and where a
-    population does not rest below its threshold.
+    That is if each event makes its target fire; what these spikes make fire in turn is not known.
+    Infinitely many where inputs are not all that makes neurons fire: where they are fed, and where
+    a population does not rest below its threshold.
     """
     by_itself = any((p.table.bound[:, 0, -1] >= p.threshold).any() for p in lowered.populations)
     rates = {i.input.name: i.spikes_a_tick for i in lowered.inputs}
     if by_itself or None in rates.values():
         return np.inf
-    groups = {lowered.groups[name]: rate or 0.0 for name, rate in rates.items()}
+    starts = {lowered.groups[name][0]: rate or 0.0 for name, rate in rates.items()}
+    # Synapses of a neuron, on average, by the start of its group.
+    rows: defaultdict[int, float] = defaultdict(float)
+    for p in lowered.projections:
+        rows[p.source_start] += p.size / max(1, p.source_size)
     return sum(
-        groups.get((p.source_start, p.source_size), 0.0) * p.size / p.source_size
+        starts[p.source_start] * p.size / p.source_size * (1 + rows[p.target_start])
         for p in lowered.projections
-        if p.size
+        if p.source_start in starts and p.size
     )
 
 

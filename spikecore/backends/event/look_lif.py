@@ -48,9 +48,8 @@ def look_lif(
     """
     row, chosen, ring, batch = fast.part[p], fast.chosen, fast.ring, fast.batch
     s, ports = net.population[p, P_STATES], row[W_PORTS]
-    cell_a = base + fast.lists[ports + 2]
-    cell_b = base + fast.lists[ports + 4] if fast.lists[ports] > 1 else cell_a
-    two = fast.lists[ports] > 1
+    cell_a, two = base + fast.lists[ports + 2], fast.lists[ports] > 1
+    cell_b = base + fast.lists[ports + 4] if two else cell_a
     unlisted = fast.meta[QUEUED] != 0 or row[W_MARKED] != 0
     arrays = (fast.record, fast.record_tick, ring, fast.rows, fast.small, chosen, batch)
     places = row[W_RECORD], row[W_ROWS], row[W_SMALL], cell_a, cell_b

@@ -12,7 +12,16 @@ import numpy as np
 from spikecore.backends.event.caching import inner
 from spikecore.backends.event.tables import K, M, Net, P, R, State
 
-__all__ = ["carry", "factor", "finite", "forget_past", "keep_past", "load", "past_factor"]
+__all__ = [
+    "carry",
+    "factor",
+    "finite",
+    "forget_past",
+    "keep_past",
+    "load",
+    "past_factor",
+    "stays_below",
+]
 
 FULL = int(R.FULL)
 P_START, P_STATES, P_X = int(P.START), int(P.N_STATES), int(P.X_0)
